@@ -1,0 +1,1 @@
+"""Supervisor, embedded broker, and the HTTP and WebSocket gateway."""

@@ -1,0 +1,84 @@
+"""One class of settings: `SPINBOT_*` variables over `config.toml` in the home over the defaults below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from spinbot.errors import BadInput
+from spinbot.home import Home, home_folder
+
+
+class MetricsSettings(BaseModel):
+    """`/metrics`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    public: bool = Field(default=False, description="serve /metrics without the token")
+    original_names: bool = Field(default=True, description="also expose the bullmq_* names of MySpinBot")
+
+
+class Settings(BaseSettings):
+    """What can be set. An unknown key in config.toml is an error, never a silent default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPINBOT_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    home: Path = Field(default_factory=home_folder)
+    redis_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SPINBOT_REDIS_URL", "REDIS_URL", "redis_url"),
+        description="a valkey or redis to use instead of the embedded one",
+    )
+    host: str = Field(default="127.0.0.1", description="address of the TCP listener")
+    port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port; see spinbot daemon status")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    lanes: tuple[str, ...] = Field(default=("train", "generate"), description="one worker process for each")
+    max_upload_mb: int = Field(default=512, ge=1, description="largest body of a submission, MiB")
+    max_minutes: float = Field(default=30, gt=0, description="most audio a voice may be trained on, minutes")
+    max_rss_mb: int = Field(default=0, ge=0, description="a worker over this much resident memory ends; 0 is off")
+    progress_per_second: float = Field(default=10, gt=0, le=10)
+    stop_grace: float = Field(default=20, gt=0, description="seconds a job has to stop before its process ends")
+    log_level: str = "INFO"
+    metrics: MetricsSettings = MetricsSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, Home().config_file)
+        return init_settings, env_settings, toml
+
+    @property
+    def folders(self) -> Home:
+        return Home(self.home)
+
+    def broker_url(self) -> str:
+        """Where the broker is: the configured one, else the embedded one's socket."""
+        return self.redis_url.get_secret_value() if self.redis_url else f"unix://{self.folders.broker_socket}"
+
+
+def load_settings() -> Settings:
+    """Raises BadInput naming the setting, where it can come from, and what is wrong with it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            f"setting {name}: {first['msg']}",
+            hint=f"it comes from SPINBOT_{name.upper()} or {Home().config_file}",
+        ) from error

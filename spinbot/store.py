@@ -1,0 +1,293 @@
+"""Job records and event streams in valkey. The one module that spells its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+from redis import Redis
+
+from spinbot import scripts
+from spinbot.errors import JobAlreadyOver, JobNotFound, NotAllowed, StaleAttempt
+from spinbot.events import Event, event_key, state_event
+from spinbot.jobs import MAX_ATTEMPTS, OVER, Active, Cancelled, Failed, Job, Kind, Queued, State, Status
+from spinbot.tally import increments
+
+ALL_EVENTS = "spinbot:events"
+COUNTERS = "spinbot:counters"
+PAUSED = "spinbot:paused"
+INDEX = "spinbot:jobs"
+IDEMPOTENCY_SECONDS = 7 * 24 * 3600
+WORKER_TTL = 15
+"""Seconds without a beat after which a worker's entry is gone."""
+
+T = TypeVar("T")
+
+
+def job_key(job_id: str) -> str:
+    return f"spinbot:job:{job_id}"
+
+
+def events_key(job_id: str) -> str:
+    return f"spinbot:events:{job_id}"
+
+
+def index_key(state: State) -> str:
+    return f"{INDEX}:{state}"
+
+
+class JobStore:
+    """What is known of every job. Each change of state is one atomic write of record, indexes, counters and event.
+
+    Args:
+        redis: a client with `decode_responses=True`.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self._add = redis.register_script(scripts.ADD)
+        self._move = redis.register_script(scripts.MOVE)
+        self._emit = redis.register_script(scripts.EMIT)
+
+    # -- records
+
+    def add(self, job: Job, *, idempotency_key: str | None = None) -> Job:
+        """Keep `job`; or answer with the job that was kept under the same `idempotency_key`, unchanged."""
+        once = f"spinbot:once:{idempotency_key}" if idempotency_key else job_key(job.id)
+        keys = [*self._stream_keys(job.id), INDEX, index_key("queued"), COUNTERS, once]
+        answer = self._add(
+            keys,
+            [
+                job.id,
+                job.model_dump_json(),
+                job.kind,
+                job.created,
+                _json(state_event(job)),
+                IDEMPOTENCY_SECONDS,
+                *_pairs(increments(job)),
+            ],
+        )
+        if answer[0] == "known":
+            return self.get(answer[1])
+        if answer[0] == "taken":
+            raise NotAllowed(f"the id {job.id} is taken", hint="submit it again")
+        return job
+
+    def known(self, idempotency_key: str) -> Job | None:
+        """The job that was kept under this key."""
+        job_id = _value(self.redis.get(f"spinbot:once:{idempotency_key}"))
+        return self.get(job_id) if job_id else None
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        record = _value(self.redis.hget(job_key(job_id), "record"))
+        if record is None:
+            raise JobNotFound(job_id)
+        return Job.model_validate_json(record)
+
+    def newest(self, *, state: State | None = None, kind: Kind | None = None, limit: int = 100) -> list[Job]:
+        """Newest first."""
+        found: list[Job] = []
+        for job_ids in self._newest(index_key(state) if state else INDEX):
+            records = self._pipelined(lambda pipe, ids=job_ids: [pipe.hget(job_key(i), "record") for i in ids])
+            jobs = (Job.model_validate_json(record) for record in records if record)
+            found.extend(job for job in jobs if kind is None or job.kind == kind)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def count(self, state: State) -> int:
+        return self.redis.zcard(index_key(state))
+
+    def counters(self) -> dict[str, float]:
+        """Every counter since the store was made; see `tally.increments` for the names."""
+        return {name: float(value) for name, value in cast(dict[str, str], self.redis.hgetall(COUNTERS)).items()}
+
+    # -- changes of state
+
+    def begin(self, job_id: str, attempt: int, worker: str) -> Job:
+        """queued -> active, once: of two workers with the same attempt the second gets StaleAttempt."""
+        job = self.get(job_id)
+        active = Active(worker=worker)
+        started = job.started if job.started is not None else active.since
+        return self._change(job.model_copy(update={"status": active, "started": started}), "queued", attempt)
+
+    def finish(self, job_id: str, attempt: int, status: Status) -> Job:
+        """active -> completed, failed or cancelled. Raises StaleAttempt or JobAlreadyOver."""
+        return self._change(self.get(job_id).model_copy(update={"status": status}), "active", attempt)
+
+    def lost(self, job_id: str, attempt: int, why: str) -> Job:
+        """The worker of this attempt is gone: queue the job again, or fail it when that was the last try."""
+        job = self.get(job_id)
+        if job.attempt >= MAX_ATTEMPTS:
+            error = f"{why}, on attempt {job.attempt} of {MAX_ATTEMPTS}"
+            hint = "spinbot logs shows its last lines; spinbot retry starts it again"
+            return self.finish(job_id, attempt, Failed(error=error, hint=hint))
+        again = job.model_copy(update={"status": Queued(reason=why), "attempt": job.attempt + 1})
+        return self._change(again, "active", attempt)
+
+    def requeue(self, job_id: str, attempt: int, why: str) -> Job:
+        """active -> queued without counting against the job: its worker was asked to leave."""
+        job = self.get(job_id)
+        return self._change(job.model_copy(update={"status": Queued(reason=why)}), "active", attempt)
+
+    def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
+        """A queued job is cancelled at once; an active one is asked to stop (see `cancel_requested`).
+
+        Raises:
+            JobNotFound, JobAlreadyOver.
+        """
+        while True:
+            job = self.get(job_id)
+            if job.is_over:
+                raise JobAlreadyOver(job_id, job.state)
+            if job.state == "active":
+                self.redis.hset(job_key(job_id), "cancel", reason)
+                return self.get(job_id)
+            try:
+                return self._change(job.model_copy(update={"status": Cancelled(reason=reason)}), "queued", job.attempt)
+            except NotAllowed:
+                continue  # a worker took it between our reading and writing: look again
+
+    def cancel_requested(self, job_id: str) -> str:
+        """The reason somebody gave, or ""."""
+        return _value(self.redis.hget(job_key(job_id), "cancel")) or ""
+
+    def _change(self, job: Job, old: State, attempt: int) -> Job:
+        last = self.last(job.id)
+        event = state_event(job, progress=last.progress if last else 0)
+        answer = self._move(
+            [*self._stream_keys(job.id), index_key(old), index_key(job.state), COUNTERS],
+            [
+                job.id,
+                old,
+                attempt,
+                job.state,
+                job.attempt,
+                job.model_dump_json(),
+                _json(event),
+                *_pairs(increments(job)),
+            ],
+        )
+        match answer:
+            case ["missing"]:
+                raise JobNotFound(job.id)
+            case ["stale", _, current]:
+                raise StaleAttempt(job.id, attempt, int(current))
+            case ["refused", state, _] if state in OVER:
+                raise JobAlreadyOver(job.id, state)
+            case ["refused", state, _]:
+                raise NotAllowed(f"{job.id} is {state}, not {old}")
+        return job
+
+    # -- events
+
+    def emit(self, event: Event) -> str:
+        """Say `event` of an active job. Returns the reason when the job was asked to stop, else "".
+
+        Raises:
+            StaleAttempt: another attempt counts now, or the job is over.
+        """
+        answer = self._emit(self._stream_keys(event.job_id), [event.job_id, event.attempt, _json(event)])
+        if answer[0] == "missing":
+            raise JobNotFound(event.job_id)
+        if answer[0] == "stale":
+            raise StaleAttempt(event.job_id, event.attempt, int(answer[2]))
+        return str(answer[2])
+
+    def last(self, job_id: str) -> Event | None:
+        """The newest event, with its id. None when the job is unknown."""
+        event, event_id = cast(list[str | None], self.redis.hmget(job_key(job_id), ["last", "last_id"]))
+        return _event(event, event_id or "") if event else None
+
+    def events(self, job_id: str, after: str = "0", limit: int = 10_000) -> list[Event]:
+        """What was said of the job after the id `after`, oldest first. Raises ValueError for a malformed id."""
+        event_key(after)
+        rows = self.redis.xrange(events_key(job_id), min=f"({after}", count=limit)
+        return [_event(fields["event"], event_id) for event_id, fields in cast(list[Any], rows)]
+
+    def trimmed_after(self, job_id: str, after: str) -> bool:
+        """Whether events after the id `after` are no longer kept."""
+        if not self.redis.exists(events_key(job_id)):
+            return False
+        info = self.redis.xinfo_stream(events_key(job_id))
+        return event_key(str(info["max-deleted-entry-id"])) > event_key(after)
+
+    def read_all(self, after: str, *, block_ms: int) -> list[Event]:
+        """Events of all jobs after `after`, waiting up to `block_ms` for the first one. "$" means from now on."""
+        rows = self.redis.xread({ALL_EVENTS: after}, count=1000, block=block_ms)
+        return [_event(fields["event"], event_id) for event_id, fields in cast(Any, rows)[0][1]] if rows else []
+
+    def newest_id(self) -> str:
+        """The id of the newest event of any job; "0-0" when nothing was ever said."""
+        rows = cast(list[Any], self.redis.xrevrange(ALL_EVENTS, count=1))
+        return str(rows[0][0]) if rows else "0-0"
+
+    # -- workers and lanes
+
+    def beat(self, worker: str, facts: dict[str, str]) -> None:
+        """Keep the worker's entry alive for WORKER_TTL seconds, with what it says of itself."""
+        key = f"spinbot:worker:{worker}"
+        with self.redis.pipeline() as pipe:
+            pipe.hset(key, mapping=cast(Any, facts))
+            pipe.expire(key, WORKER_TTL)
+            pipe.execute()
+
+    def workers(self) -> dict[str, dict[str, str]]:
+        """The workers that beat within the last WORKER_TTL seconds, by name."""
+        names = [str(key) for key in self.redis.scan_iter("spinbot:worker:*", count=1000)]
+        facts = self._pipelined(lambda pipe: [pipe.hgetall(name) for name in names])
+        return {name.rpartition(":")[2]: found for name, found in zip(names, facts, strict=True) if found}
+
+    def forget_worker(self, worker: str) -> None:
+        self.redis.delete(f"spinbot:worker:{worker}")
+
+    def pause(self, lane: Kind, paused: bool) -> None:
+        """A worker of a paused lane takes no new job."""
+        if paused:
+            self.redis.sadd(PAUSED, lane)
+        else:
+            self.redis.srem(PAUSED, lane)
+
+    def paused(self) -> frozenset[str]:
+        return frozenset(cast(set[str], self.redis.smembers(PAUSED)))
+
+    # -- inside
+
+    def _stream_keys(self, job_id: str) -> list[str]:
+        return [job_key(job_id), events_key(job_id), ALL_EVENTS]
+
+    def _records(self, job_ids: list[str]) -> list[str | None]:
+        return self._pipelined(lambda pipe: [pipe.hget(job_key(job_id), "record") for job_id in job_ids])
+
+    def _newest(self, index: str, page: int = 500) -> Iterator[list[str]]:
+        start = 0
+        while job_ids := cast(list[str], self.redis.zrevrange(index, start, start + page - 1)):
+            yield job_ids
+            start += page
+
+    def _pipelined(self, fill: Callable[[Any], object]) -> list[Any]:
+        with self.redis.pipeline(transaction=False) as pipe:
+            fill(pipe)
+            return pipe.execute()
+
+
+def connect(url: str, **options: Any) -> Redis:
+    """A client as JobStore wants it."""
+    return Redis.from_url(url, decode_responses=True, **options)
+
+
+def _json(event: Event) -> str:
+    return event.model_dump_json(by_alias=True, exclude_none=True, exclude={"id"})
+
+
+def _event(text: str, event_id: str) -> Event:
+    return Event.model_validate_json(text).model_copy(update={"id": event_id})
+
+
+def _pairs(changes: dict[str, float]) -> list[str | float]:
+    return [part for pair in changes.items() for part in pair]
+
+
+def _value(answer: object) -> str | None:
+    return cast("str | None", answer)

@@ -1,0 +1,1 @@
+"""Warm workers, job bodies, and the engines for voice, look and video."""
