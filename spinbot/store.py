@@ -89,7 +89,7 @@ class JobStore:
         """Newest first."""
         found: list[Job] = []
         for job_ids in self._newest(index_key(state) if state else INDEX):
-            records = self._pipelined(lambda pipe, ids=job_ids: [pipe.hget(job_key(i), "record") for i in ids])
+            records = self._records(job_ids)
             jobs = (Job.model_validate_json(record) for record in records if record)
             found.extend(job for job in jobs if kind is None or job.kind == kind)
             if len(found) >= limit:

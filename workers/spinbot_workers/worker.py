@@ -1,0 +1,138 @@
+"""The RQ worker of one lane: in process, so that models stay loaded between jobs.
+
+RQ's SimpleWorker sends no heartbeat during a job, cannot stop one, and ends at the first broken connection. Each is
+mended here; the store stays the truth of what runs (see docs/decisions/0002-rq-is-transport.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+import psutil
+from redis import Redis
+from redis.exceptions import ConnectionError as BrokerDown
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as BrokerSlow
+from rq import Queue, SimpleWorker
+from rq.job import Job as RqJob
+from rq.serializers import JSONSerializer
+from rq.timeouts import TimerDeathPenalty
+
+from spinbot_workers.run import LEAVING
+from spinbot_workers.warm import Warm
+
+BEAT = 5.0
+"""Seconds between heartbeats."""
+HEARTBEAT_TTL = 15
+PAUSE_POLL = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class LaneWorker(SimpleWorker):
+    """Takes jobs of one queue. One queue, because BLMOVE on one queue can be recovered and BLPOP on two cannot."""
+
+    death_penalty_class = TimerDeathPenalty
+
+    def __init__(self, warm: Warm, connection: Redis) -> None:
+        queue = Queue(warm.lane, connection=connection, serializer=JSONSerializer)
+        super().__init__([queue], name=warm.name, connection=connection, serializer=JSONSerializer)
+        self.log_job_description = False
+        self.warm = warm
+        self._at: RqJob | None = None
+        self._over = threading.Event()
+
+    # -- beats
+
+    def start_beating(self) -> None:
+        threading.Thread(target=self._beat_until_over, name="beat", daemon=True).start()
+
+    def _beat_until_over(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.beat()
+            except RedisError as error:
+                log.warning("no heartbeat: %s", error)
+            self._over.wait(BEAT)
+
+    def beat(self) -> None:
+        """Say that this worker lives, to the store and, during a job, to RQ."""
+        warm, rss = self.warm, psutil.Process().memory_info().rss
+        facts = {
+            "lane": warm.lane,
+            "pid": str(os.getpid()),
+            "host": warm.host,
+            "device": warm.device,
+            "job": warm.job_id,
+            "models": " ".join(warm.models.names()),
+            "rssMb": str(rss >> 20),
+            "beat": f"{time.time():.1f}",
+        }
+        warm.store.beat(warm.name, facts)
+        job, execution = self._at, self.execution
+        if job is not None and execution is not None:
+            self.maintain_heartbeats(job, execution)
+
+    def get_heartbeat_ttl(self, job: RqJob, working_time: float = 0.0) -> int:
+        return HEARTBEAT_TTL
+
+    # -- taking and running
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[RqJob, Queue] | None:
+        self._wait_while_paused()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def _wait_while_paused(self) -> None:
+        while not self._stop_requested:
+            try:
+                if self.warm.lane not in self.warm.store.paused():
+                    return
+            except RedisError as error:
+                log.warning("cannot see whether %s is paused: %s", self.warm.lane, error)
+            time.sleep(PAUSE_POLL)
+
+    def execute_job(self, job: RqJob, queue: Queue) -> None:
+        self._at = job
+        try:
+            super().execute_job(job, queue)
+        except (BrokerDown, BrokerSlow) as error:
+            # The job's end is in the store; only RQ's own bookkeeping is missing. Models stay warm.
+            log.warning("broken connection after the job: %s", error)
+            self._wait_for_broker()
+        finally:
+            self._at = None
+
+    def _wait_for_broker(self) -> None:
+        while not self._stop_requested:
+            try:
+                self.connection.ping()
+                return
+            except (BrokerDown, BrokerSlow):
+                time.sleep(0.5)
+
+    # -- leaving
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the supervisor, which decides
+        signal.signal(signal.SIGTERM, self._leave)
+
+    def _leave(self, signum: int, frame: FrameType | None) -> None:
+        if self.warm.leaving:
+            os._exit(76)  # asked twice: at once; the supervisor queues the job again
+        self.warm.leaving = True
+        self._stop_requested = True
+        if self.warm.reporter is not None:
+            self.warm.reporter.ask_to_stop(LEAVING)
+        else:
+            raise SystemExit(0)
+
+    def teardown(self) -> None:
+        self._over.set()
+        super().teardown()
