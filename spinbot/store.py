@@ -207,11 +207,16 @@ class JobStore:
         return [_event(fields["event"], event_id) for event_id, fields in cast(list[Any], rows)]
 
     def trimmed_after(self, job_id: str, after: str) -> bool:
-        """Whether events after the id `after` are no longer kept."""
+        """Whether events after the id `after` may no longer be kept.
+
+        May be true when only events up to `after` were trimmed: the stream does not tell the last one it dropped.
+        """
         if not self.redis.exists(events_key(job_id)):
             return False
         info = self.redis.xinfo_stream(events_key(job_id))
-        return event_key(str(info["max-deleted-entry-id"])) > event_key(after)
+        if info["entries-added"] == info["length"]:
+            return False
+        return not info["length"] or event_key(str(info["first-entry"][0])) > event_key(after)
 
     def read_all(self, after: str, *, block_ms: int) -> list[Event]:
         """Events of all jobs after `after`, waiting up to `block_ms` for the first one. "$" means from now on."""
