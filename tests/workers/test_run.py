@@ -240,3 +240,21 @@ def test_counters_rise_once_for_each_change(
         "completed": 1,
     }
     assert counters["duration:generate:completed:count"] == 1
+
+
+def test_out_of_memory_fails_the_job_and_wears_the_process_out(
+    warm: Warm, store: JobStore, job: Job, body: Callable[[Body], None]
+) -> None:
+    def allocate(warm: Warm, job: Job, report: Reporter) -> dict[str, object]:
+        import torch
+
+        torch.empty(2**60)
+        return {}
+
+    body(allocate)
+    run_job(job.id, 1)
+    status = store.get(job.id).status
+    assert isinstance(status, Failed)
+    assert "out of memory on cpu" in status.error
+    assert "--steps" in status.hint
+    assert warm.worn

@@ -24,6 +24,7 @@ from spinbot_workers.reporter import Reporter
 from spinbot_workers.warm import Warm, current
 
 LEAVING = "the worker was asked to leave; the job goes on from its checkpoint"
+LESS_MEMORY = "shorter input, a smaller --model or fewer --steps need less; SPINBOT_MAX_RSS_MB is the worker's limit"
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def run(warm: Warm, job: Job) -> None:
         grace=warm.settings.stop_grace,
         abandon=abandon,
     )
-    warm.reporter, warm.job_id = reporter, job.id
+    warm.reporter, warm.job_id, warm.attempt = reporter, job.id, job.attempt
     try:
         status = _perform(warm, job, body, reporter)
     finally:
@@ -87,6 +88,9 @@ def _perform(warm: Warm, job: Job, body: Body, reporter: Reporter) -> Status:
         return Failed(error=_os_error(error), hint="make room or mend the folder, then: spinbot retry " + job.id)
     except Exception as error:  # the edge: a traceback goes to the log, its last line to the user
         log.exception("%s failed", job.id)
+        if _is_out_of_memory(error):
+            warm.worn = True
+            return Failed(error=f"out of memory on {warm.device}: {str(error).splitlines()[0]}", hint=LESS_MEMORY)
         last = traceback.format_exception_only(error)[-1].strip()
         return Failed(error=last, hint=f"spinbot logs {job.id} has the traceback")
 
@@ -141,6 +145,22 @@ def _body(job: Job) -> tuple[dict[str, float], Body]:
             from spinbot_workers import generate
 
             return generate.PLANS[job.spec.output], generate.talk
+
+
+def fail_now(warm: Warm, error: str) -> None:
+    """End the job this process is at, from another thread than its own."""
+    if warm.job_id:
+        log.error("%s failed: %s", warm.job_id, error)
+        _end(warm, warm.store.get(warm.job_id), Failed(error=error, hint=LESS_MEMORY))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch has a class for CUDA's; what its CPU allocator says is a plain RuntimeError."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
 
 
 def _os_error(error: OSError) -> str:

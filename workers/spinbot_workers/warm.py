@@ -43,7 +43,7 @@ class Models:
 
 @dataclass
 class Warm:
-    """One per process."""
+    """One per process. `worn` once memory ran out: what is left of it is not to be trusted with another job."""
 
     settings: Settings
     store: JobStore
@@ -53,7 +53,9 @@ class Warm:
     models: Models = field(default_factory=Models)
     reporter: Reporter | None = None
     job_id: str = ""
+    attempt: int = 0
     leaving: bool = False
+    worn: bool = False
     host: str = field(default_factory=socket.gethostname)
 
     @property

@@ -23,13 +23,14 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from spinbot_workers.run import LEAVING
+from spinbot_workers.run import LEAVING, fail_now
 from spinbot_workers.warm import Warm
 
 BEAT = 5.0
 """Seconds between heartbeats."""
 HEARTBEAT_TTL = 15
 PAUSE_POLL = 0.25
+MEMORY_POLL = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,23 @@ class LaneWorker(SimpleWorker):
         threading.Thread(target=self._beat_until_over, name="beat", daemon=True).start()
 
     def _beat_until_over(self) -> None:
+        due = time.monotonic()
         while not self._over.is_set():
-            try:
-                self.beat()
-            except RedisError as error:
-                log.warning("no heartbeat: %s", error)
-            self._over.wait(BEAT)
+            self._end_when_too_large()
+            if time.monotonic() >= due:
+                due = time.monotonic() + BEAT
+                try:
+                    self.beat()
+                except RedisError as error:
+                    log.warning("no heartbeat: %s", error)
+            self._over.wait(MEMORY_POLL)
+
+    def _end_when_too_large(self) -> None:
+        """A process that grew past its limit ends itself with the figures, before the kernel ends another one."""
+        limit, used = self.warm.settings.max_rss_mb, psutil.Process().memory_info().rss >> 20
+        if limit and used > limit:
+            fail_now(self.warm, f"the worker used {used} MB of memory, {limit} MB are allowed")
+            os._exit(77)
 
     def beat(self) -> None:
         """Say that this worker lives, to the store and, during a job, to RQ."""
@@ -108,6 +120,9 @@ class LaneWorker(SimpleWorker):
             self._wait_for_broker()
         finally:
             self._at = None
+        if self.warm.worn:
+            log.warning("memory ran out; the next job gets a fresh process")
+            self._stop_requested = True
 
     def _wait_for_broker(self) -> None:
         while not self._stop_requested:
