@@ -6,11 +6,14 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from spinbot_workers.look.engine import Box
 from spinbot_workers.video.lips import Mouth
+
+if TYPE_CHECKING:
+    from spinbot_workers.look.engine import Box
 
 SMALLEST = 512
 """Pixels. A smaller picture is enlarged to this, for players blur what they enlarge themselves."""
@@ -55,7 +58,13 @@ def _picture(face: Face, mouth: Mouth, eyes_closed: bool) -> Image.Image:
     if not eyes_closed or face.blink is None or face.eyes is None:
         return picture
     picture = picture.copy()
-    box = face.eyes.pixels(*picture.size)
+    eyes = face.eyes
+    box = (
+        round(eyes.left * picture.width),
+        round(eyes.top * picture.height),
+        round(eyes.right * picture.width),
+        round(eyes.bottom * picture.height),
+    )
     picture.paste(face.blink.crop(box), box)
     return picture
 

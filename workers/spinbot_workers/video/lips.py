@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from spinbot_workers.voice.speak import Phoneme, Speech
+if TYPE_CHECKING:
+    from spinbot_workers.voice.speak import Phoneme, Speech
 
 Mouth = Literal["closed", "small", "round", "open", "wide", "teeth", "smile"]
 MOUTHS: tuple[Mouth, ...] = ("closed", "small", "round", "open", "wide", "teeth", "smile")
