@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-slow test-gpu demo bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check format test test-slow test-gpu chaos demo bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-slow: $(STAMP) ## the tests that train for minutes
 
 test-gpu: $(STAMP) ## the tests that need a GPU
 	$(BIN)/pytest -q -m gpu
+
+chaos: $(STAMP) ## real jobs on a real daemon, broken at random moments (SEED=n to see a run again)
+	$(BIN)/python tests/chaos $(if $(SEED),--seed $(SEED))
 
 demo: $(STAMP) ## train a voice on examples/sample.wav, make a talking video with it, print its path
 	@SPINBOT_HOME=$(DEMO_HOME) BIN=$(BIN) STEPS=$(DEMO_STEPS) sh examples/demo.sh
