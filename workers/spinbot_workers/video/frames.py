@@ -58,13 +58,7 @@ def _picture(face: Face, mouth: Mouth, eyes_closed: bool) -> Image.Image:
     if not eyes_closed or face.blink is None or face.eyes is None:
         return picture
     picture = picture.copy()
-    eyes = face.eyes
-    box = (
-        round(eyes.left * picture.width),
-        round(eyes.top * picture.height),
-        round(eyes.right * picture.width),
-        round(eyes.bottom * picture.height),
-    )
+    box = face.eyes.pixels(picture.size)
     picture.paste(face.blink.crop(box), box)
     return picture
 
