@@ -24,10 +24,10 @@ from spinbot.errors import SpinbotError
 from spinbot.files import write_atomic
 from spinbot.home import Home
 
-DENIED = (
-    "flushall flushdb swapdb debug config module acl shutdown replicaof slaveof migrate restore failover cluster "
-    "psync sync save monitor keys sort"
-).split()
+DENIED = [
+    *("flushall", "flushdb", "swapdb", "debug", "config", "module", "acl", "shutdown", "replicaof", "slaveof"),
+    *("migrate", "restore", "failover", "cluster", "psync", "sync", "save", "monitor", "keys", "sort"),
+]
 
 
 class Broker:

@@ -1,0 +1,92 @@
+"""The gateway as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+import spinbot
+from spinbot.settings import Settings
+from spinbot.store import JobStore, connect
+from spinbot_daemon import answers
+from spinbot_daemon.access import Access
+from spinbot_daemon.broker import Broker
+from spinbot_daemon.catalogue import Catalogue
+from spinbot_daemon.jobs import Jobs
+from spinbot_daemon.routes import catalogue, health, jobs, submit, watch
+from spinbot_daemon.routes.services import Services
+from spinbot_daemon.stream import BUFFER, Hub
+from spinbot_daemon.submissions import Submissions
+from spinbot_daemon.transport import Transport
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastAPI:
+    """The whole gateway.
+
+    Args:
+        token: what TCP asks for.
+        buffer: events kept for a watcher that does not keep up.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = use = _services(settings, buffer)
+        reader = asyncio.create_task(use.hub.run())
+        reader.add_done_callback(_end_without_reader)
+        yield
+        reader.cancel()
+        with suppress(asyncio.CancelledError):
+            await reader
+
+    app = FastAPI(
+        title="spinbot",
+        version=spinbot.__version__,
+        description="Turn a voice sample and a prompt into a short talking video, on your own machine.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    answers.install(app)
+    for module in (submit, jobs, catalogue, health, watch):
+        app.include_router(module.router)
+    app.add_middleware(Access, settings=settings, token=token)
+    return app
+
+
+def _services(settings: Settings, buffer: int) -> Services:
+    # About two seconds in all: a valkey that is started again is not even noticed by those who ask.
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 8)
+    url = settings.broker_url()
+    store = JobStore(connect(url, retry=retry, socket_timeout=10))
+    transport = Transport(Redis.from_url(url, retry=retry, socket_timeout=10))
+    found = Catalogue(settings.folders)
+
+    def durable() -> None:
+        if settings.redis_url is None:  # a broker elsewhere keeps what it is told in its own way
+            Broker(settings.folders).make_durable(store.redis)
+
+    return Services(
+        settings=settings,
+        store=store,
+        jobs=Jobs(store, settings.folders),
+        submissions=Submissions(settings, store, transport, found, durable),
+        catalogue=found,
+        hub=Hub(url, buffer=buffer),
+    )
+
+
+def _end_without_reader(reader: asyncio.Task[None]) -> None:
+    """A gateway that hears nothing must not look alive: it ends, and the supervisor starts another."""
+    if not reader.cancelled() and (error := reader.exception()):
+        log.critical("the reader of events died", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)

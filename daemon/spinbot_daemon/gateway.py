@@ -1,0 +1,65 @@
+"""`python -m spinbot_daemon.gateway`: HTTP and WebSocket on the unix socket and on loopback TCP, in one process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import socket
+import tempfile
+
+import uvicorn
+
+from spinbot.home import Home
+from spinbot.settings import load_settings
+from spinbot_daemon.app import create_app
+from spinbot_daemon.broker import private_folder
+from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
+from spinbot_daemon.submissions import INCOMING
+from spinbot_daemon.token import ensure_token
+
+log = logging.getLogger("spinbot_daemon.gateway")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m spinbot_daemon.gateway")
+    parser.add_argument("--fds", nargs="*", type=int, default=[], help="listening sockets from the supervisor")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    listeners = [socket.socket(fileno=fd) for fd in arguments.fds]
+    listeners = listeners or [listen_unix(settings.folders.socket), listen_tcp(settings)]
+    for listener in listeners:
+        if listener.family != socket.AF_UNIX:
+            log.info("listening on %s", url_of(listener))
+    _clean(settings.folders)
+    app = create_app(settings, token=ensure_token(settings.folders))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # it would write the ?token= of a WebSocket
+        ws="websockets-sansio",  # the one uvicorn keeps; "websockets" stands on a deprecated interface
+        ws_max_size=1 << 16,  # watchers have nothing to say
+        ws_per_message_deflate=False,  # small messages to this same machine
+        lifespan="on",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        backlog=1024,
+    )
+    uvicorn.Server(config).run(sockets=listeners)
+
+
+def _clean(home: Home) -> None:
+    """Uploads are spooled under the home, whose disk has the room; what a killed gateway left half done goes."""
+    spool = home.root / "tmp"
+    shutil.rmtree(spool, ignore_errors=True)
+    tempfile.tempdir = str(private_folder(spool))
+    for half in home.jobs.glob(f"{INCOMING}*"):
+        shutil.rmtree(half, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
