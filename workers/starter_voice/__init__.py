@@ -1,0 +1,1 @@
+"""Training of the starter voice's posterior encoder. Not in the wheel."""
