@@ -46,8 +46,8 @@ class FailedTries:
             self._tries.popitem(last=False)
 
     def too_many(self, address: str) -> bool:
-        tries = self._tries.get(address, ())
-        return len(tries) == TRIES and self._clock() - tries[0] < WINDOW
+        tries = self._tries.get(address)
+        return tries is not None and len(tries) == TRIES and self._clock() - tries[0] < WINDOW
 
 
 class Access:
@@ -71,7 +71,8 @@ class Access:
                 log.warning("refused Host %r, Origin %r", headers.get("host"), headers.get("origin"))
                 await _refuse(scope, receive, send, 403, "this Host or Origin is not served here", "use localhost")
                 return
-            address = str((scope.get("client") or ["unknown"])[0])
+            client = scope.get("client")
+            address = str(client[0]) if client else "unknown"
             if scope["path"] not in self._open:
                 if self._failed.too_many(address):
                     await _refuse(scope, receive, send, 429, "too many wrong tokens", f"wait {WINDOW:g} s")

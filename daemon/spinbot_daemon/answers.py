@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -94,7 +95,9 @@ def names_of(model: type[BaseModel]) -> list[str]:
 def refusal(errors: Any, fields: list[str]) -> BadInput:
     """The first of pydantic's errors in our words."""
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "the request"
+    # Specs are made by field name; the user said it in camelCase.
+    where = ".".join(to_camel(str(part)) for part in first["loc"] if part not in ("body", "query", "path"))
+    where = where or "the request"
     given, context = first.get("input"), first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":

@@ -71,9 +71,14 @@ class Child:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
+
     def pause(self) -> float:
         """Seconds to wait before the next start, given how long it lived."""
-        if time.monotonic() - self.started > QUICK:
+        if self.age > QUICK:
             self.quick_deaths = 0
         self.quick_deaths += 1
         return PAUSES[min(self.quick_deaths, len(PAUSES)) - 1]

@@ -32,7 +32,7 @@ from spinbot.files import write_atomic
 from spinbot.settings import Settings
 from spinbot.store import JobStore, connect
 from spinbot_daemon.broker import Broker, answers
-from spinbot_daemon.child import Child
+from spinbot_daemon.child import QUICK, Child
 from spinbot_daemon.recovery import Recovery
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.token import ensure_token
@@ -68,6 +68,7 @@ class Supervisor:
         self._gateway: Child | None = None
         self._workers: dict[str, Child] = {}
         self._dead: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
         self._sockets: tuple[socket.socket, ...] = ()
         url = settings.broker_url()
         retry = Retry(NoBackoff(), 0)  # the loop itself tries again; it must not stand still
@@ -93,7 +94,7 @@ class Supervisor:
             os.close(lock)
 
     def _start(self) -> None:
-        self._note_problems([])
+        self._note_problems()
         if self._settings.redis_url is None:
             broker = Broker(self._home)
             self._broker = self._child("valkey", broker.prepare, self._restart)
@@ -139,7 +140,8 @@ class Supervisor:
         if missing:
             problem = NOT_INSTALLED.format(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'}")
             log.error("%s", problem)
-            self._note_problems([problem])
+            self._problems["install"] = problem
+            self._note_problems()
             return
         for lane in self._settings.lanes:
             self._start_worker(lane)
@@ -240,6 +242,9 @@ class Supervisor:
         clean = child.process is not None and child.process.returncode == 0
         pause = 0.5 if clean else child.pause()
         log.error("%s; starting another in %g s", why, pause)
+        if child.quick_deaths >= 3:
+            self._problems[lane] = f"{why}, {child.quick_deaths} times in a row; {child.log_file} says why"
+            self._note_problems()
         self._in(pause, lambda: self._start_worker(lane, child))
 
     def _recover(self) -> None:
@@ -255,6 +260,7 @@ class Supervisor:
 
     def _sweep(self) -> None:
         self._in(SWEEP, self._sweep)
+        self._forget_mended()
         if self._dead:
             self._recover()
         try:
@@ -306,6 +312,15 @@ class Supervisor:
             ) from None
         return handle
 
-    def _note_problems(self, problems: list[str]) -> None:
+    def _forget_mended(self) -> None:
+        mended = {c.name.rpartition("-")[0] for c in self._workers.values() if c.alive and c.age > QUICK}
+        if mended & self._problems.keys():
+            self._problems = {lane: text for lane, text in self._problems.items() if lane not in mended}
+            self._note_problems()
+
+    def _note_problems(self) -> None:
         """For `/health`, which another process answers."""
-        write_atomic(self._home.run / "problems.json", json.dumps(problems))
+        try:
+            write_atomic(self._home.run / "problems.json", json.dumps(list(self._problems.values())), mode=0o600)
+        except OSError as error:
+            log.error("problems cannot be written: %s", error)
