@@ -16,13 +16,21 @@ from spinbot.jobs import Input
 
 MAX_FILES = 1000
 CHUNK = 1 << 20
+PARTS = ("found", "named")
 
 
 class Source(Protocol):
-    """A file somebody gave us. `name` is what they called it: shown, never used as a path."""
+    """A file somebody gave us. `name` is what they called it: shown, never used as a path.
+
+    One that was `named` outright must be sound or picture, whatever it is called; of a folder's files those count
+    that look like it.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def named(self) -> bool: ...
 
     def open(self) -> BinaryIO: ...
 
@@ -32,6 +40,7 @@ class LocalFile:
     """A file on this machine."""
 
     path: Path
+    named: bool
 
     @property
     def name(self) -> str:
@@ -47,6 +56,7 @@ class Upload:
 
     name: str
     file: BinaryIO
+    named: bool
 
     def open(self) -> BinaryIO:
         self.file.seek(0)
@@ -59,13 +69,14 @@ def gather(paths: Sequence[str]) -> list[LocalFile]:
     Raises:
         BadInput: naming the path and its fault.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, bool] = {}
     for text in paths:
+        named = not os.path.isdir(text) if "\0" not in text else True
         for path in _files_of(text):
-            found.setdefault(path)
+            found[path] = named or found.get(path, False)
     if len(found) > MAX_FILES:
         raise BadInput(f"{len(found):,} files", hint=f"at most {MAX_FILES:,} at a time")
-    return [LocalFile(path) for path in found]
+    return [LocalFile(path, named) for path, named in found.items()]
 
 
 def _files_of(text: str) -> Iterator[Path]:
@@ -92,7 +103,7 @@ def _files_of(text: str) -> Iterator[Path]:
 
 
 def stage(sources: Sequence[Source], folder: Path, *, limit: int) -> list[Input]:
-    """Copy `sources` into `folder` as 01.wav, 01.txt, 02.png …; what had one stem keeps one number.
+    """Copy `sources` into `folder` as named/01.wav, named/01.txt, found/02.png …; one stem keeps one number.
 
     Args:
         limit: bytes in all.
@@ -104,6 +115,8 @@ def stage(sources: Sequence[Source], folder: Path, *, limit: int) -> list[Input]
     taken: set[str] = set()
     staged: list[Input] = []
     left = limit
+    for part in PARTS:
+        (folder / part).mkdir()
     for source in sources:
         file = _our_name(source.name, numbers, taken)
         taken.add(file)
@@ -111,7 +124,7 @@ def stage(sources: Sequence[Source], folder: Path, *, limit: int) -> list[Input]
             stream = source.open()
         except OSError as error:
             raise BadInput(f"{source.name}: {error.strerror}") from error
-        size, digest = _copy(stream, folder / file, source.name, left)
+        size, digest = _copy(stream, folder / PARTS[source.named] / file, source.name, left)
         if size == 0:
             raise BadInput(f"{source.name} is empty")
         left -= size
@@ -165,16 +178,22 @@ def with_words(staged: Sequence[Input], files: Sequence[str]) -> tuple[Input, ..
     )
 
 
+def staged_at(folder: Path, item: Input) -> Path:
+    """Where `stage` put it."""
+    return next(path for part in PARTS if (path := folder / part / item.file).exists())
+
+
+def link_file(source: Path, target: Path) -> None:
+    """`target` shares the bytes of `source`, or has its own where there are no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def link_tree(source: Path, target: Path) -> None:
     """A copy that shares the files: inputs never change, and checkpoints are replaced, never written into."""
-
-    def link(old: str, new: str) -> None:
-        try:
-            os.link(old, new)
-        except OSError:  # a file system without hard links
-            shutil.copy2(old, new)
-
-    shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True)
+    shutil.copytree(source, target, copy_function=lambda old, new: link_file(Path(old), Path(new)), dirs_exist_ok=True)
 
 
 def sync_folder(path: Path) -> None:

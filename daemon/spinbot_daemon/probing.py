@@ -35,7 +35,7 @@ class Found:
 
 
 def probe(folder: Path, names: Mapping[str, str], *, max_minutes: float) -> Found:
-    """What is in the files of `folder`.
+    """What is in the files that `stage` put into `folder`.
 
     Args:
         names: our file name -> what the user called it, for messages.
@@ -48,7 +48,10 @@ def probe(folder: Path, names: Mapping[str, str], *, max_minutes: float) -> Foun
         only = ", ".join(list(names.values())[:3])
         raise BadInput(f"{only}: neither sound nor pictures", hint="pass recordings or pictures")
     command = [sys.executable, "-m", "spinbot_workers.probe", "--max-minutes", f"{max_minutes:g}"]
-    code, out, err = _run([*command, *(str(folder / name) for name in files)])
+    paths = [str(path) for path in sorted((folder / "named").iterdir()) if path.suffix != ".txt"]
+    if any((folder / "found").iterdir()):
+        paths.append(str(folder / "found"))  # of a folder the reader takes what looks like sound or pictures
+    code, out, err = _run([*command, *paths])
     if code not in (0, 2):
         raise _crashed(code, err, files, names)
     try:
@@ -87,8 +90,8 @@ def _crashed(code: int, err: str, files: Sequence[str], names: Mapping[str, str]
 
 
 def _in_their_words(message: str, folder: Path, names: Mapping[str, str]) -> str:
-    for ours, theirs in names.items():
-        message = message.replace(str(folder / ours), theirs)
+    message = message.replace(f"{folder}/named/", "").replace(f"{folder}/found/", "")
+    message = message.replace(str(folder / "found"), "the folder")
     for ours, theirs in names.items():
         message = message.replace(ours, theirs)
     return message

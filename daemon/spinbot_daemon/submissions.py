@@ -21,7 +21,7 @@ from spinbot.settings import Settings
 from spinbot.store import JobStore
 from spinbot_daemon.answers import names_of, refusal
 from spinbot_daemon.catalogue import STARTER, Catalogue
-from spinbot_daemon.inputs import Source, gather, link_tree, stage, sync_folder, with_words
+from spinbot_daemon.inputs import Source, gather, link_file, link_tree, stage, staged_at, sync_folder, with_words
 from spinbot_daemon.probing import Found, probe
 from spinbot_daemon.requests import PLACEHOLDER, GenerateRequest, TrainRequest
 from spinbot_daemon.transport import Transport
@@ -211,17 +211,10 @@ def _taking(incoming: Path, inputs: tuple[Input, ...]) -> Callable[[Path], None]
         target = folder / "inputs"
         target.mkdir()
         for item in inputs:
-            link_tree_file(incoming / item.file, target / item.file)
+            link_file(staged_at(incoming, item), target / item.file)
         sync_folder(target)
 
     return take
-
-
-def link_tree_file(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _look_and_scale(text: str | None) -> tuple[str | None, float]:

@@ -92,6 +92,8 @@ class Supervisor:
         finally:
             self._stop()
             os.close(lock)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)  # one more while Python winds up is no failure
 
     def _start(self) -> None:
         self._note_problems()

@@ -278,6 +278,7 @@ class TestTrain:
         for name in ("b.png", "c.png", "d.png", "e.png"):
             picture(folder / name)
         (folder / "b.txt").write_text("a robot")
+        (folder / "README.md").write_text("what this is")
         answer = post(gateway, "train", inputs=[str(folder)])
         assert answer.status_code == 202, answer.text
         voice, look = (store.get(job_id) for job_id in answer.json()["jobs"])
@@ -304,6 +305,12 @@ class TestTrain:
         path.write_bytes(content)
         refused(post(gateway, "train", sample=str(path)), *words)
         assert store.newest() == []
+
+    def test_a_folder_without_sound_or_pictures(self, gateway, tmp_path):
+        folder = tmp_path / "notes"
+        folder.mkdir()
+        (folder / "notes.md").write_text("words")
+        refused(post(gateway, "train", sample=str(folder)), "no sound")
 
     def test_a_truncated_file(self, gateway, tmp_path):
         whole = tone(tmp_path / "a.wav").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -96,7 +97,9 @@ async def _read_form(request: Request) -> tuple[dict[str, Any], Sequence[Upload]
                 raise BadInput(f"the field {name[:60]!r} is there twice")
             fields[name] = value
         elif name in UPLOADS:
-            uploads.append(Upload(value.filename or "file", value.file))
+            uploads.append(Upload(value.filename or "file", value.file, named=True))
         else:
             raise BadInput(f"unknown file field {name[:60]!r}", hint=f"files go in {' or '.join(UPLOADS)}")
+    if sum(not upload.name.lower().endswith(".txt") for upload in uploads) > 1:
+        uploads = [replace(upload, named=False) for upload in uploads]  # as of a folder: a README is no fault
     return fields, uploads
