@@ -44,6 +44,7 @@ def voice(warm: Warm, job: Job, report: Reporter) -> dict[str, JsonValue]:
         consent=spec.consent,
         device=warm.device,
         report=report,
+        max_minutes=spec.max_minutes,
     )
     preview = _beside(folder, warm.home.voices / spec.name / "preview.wav")
     return {

@@ -51,11 +51,30 @@ def sentences(text: str) -> list[Sentence]:
 def speakable(text: str) -> str:
     """`text` with symbols as words, and without what cannot be spoken (emoji, control characters)."""
     text = unicodedata.normalize("NFKC", text)
-    text = re.sub(r"\$(\d[\d,]*(?:\.\d+)?)", r"\1 dollars", text).replace("$", " dollars ")
+    text = re.sub(r"([$€£])(\d[\d,]*)(?:\.(\d\d))?(?!\d)", _money, text).replace("$", " dollars ")
+    text = re.sub(r"(?<=\d)\.(?=\d)", " point ", text)
+    text = re.sub(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:(st|nd|rd|th)\b)?", _number, text)
     text = "".join(_SPOKEN.get(char, char) for char in text)
     text = "".join(char if _latin(char) else " " for char in text)
     text = re.sub(r"\s+", " ", text)
     return re.sub(r"\s+([,.;:!?])", r"\1", re.sub(r"([,;:])(?:\s*[,;:])+", r"\1", text)).strip(" ,;:")
+
+
+def _money(found: re.Match[str]) -> str:
+    unit = {"$": "dollars", "€": "euros", "£": "pounds"}[found[1]]
+    return f"{found[2]} {unit} {found[3]}" if found[3] else f"{found[2]} {unit}"
+
+
+def _number(found: re.Match[str]) -> str:
+    """In words, here and not in espeak-ng, so that the words aligned are the words spoken."""
+    from num2words import num2words
+
+    digits = found[1].replace(",", "")
+    if len(digits) > 12 or (len(digits) > 1 and digits[0] == "0"):
+        return " ".join(str(num2words(int(digit))) for digit in digits)
+    year = len(found[1]) == 4 and 1100 <= int(digits) < 2000
+    form = "ordinal" if found[2] else "year" if year else "cardinal"
+    return " " + str(num2words(int(digits), to=form)).replace(",", "") + " "
 
 
 def split(text: str) -> list[str]:

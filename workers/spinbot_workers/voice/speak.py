@@ -62,7 +62,12 @@ class Speaker:
 
     @torch.inference_mode()
     def say(
-        self, text: str, *, seed: int, speed: float = 1.0, on_step: Callable[[int, int], None] = lambda step, total: None
+        self,
+        text: str,
+        *,
+        seed: int,
+        speed: float = 1.0,
+        on_step: Callable[[int, int], None] = lambda step, total: None,
     ) -> Speech:
         """Speak `text` sentence by sentence; `on_step(spoken, of)` may raise to stop in between.
 
