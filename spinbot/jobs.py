@@ -129,13 +129,20 @@ Status = Annotated[Queued | Active | Completed | Failed | Cancelled, Field(discr
 
 
 class Job(Model):
-    """The record. `started` is when the first attempt began; times are Unix seconds."""
+    """The record. `started` is when the first attempt began; times are Unix seconds.
+
+    `after` is the job that has to complete before this one is queued for a worker; `first` puts it before others;
+    `timeout` is how many seconds an attempt may run.
+    """
 
     id: str
     spec: Spec
     created: float = Field(default_factory=time.time)
     attempt: int = Field(default=1, ge=1)
     retry_of: str | None = None
+    after: str | None = None
+    first: bool = False
+    timeout: float | None = Field(default=None, gt=0)
     started: float | None = None
     status: Status = Field(default_factory=Queued)
 
@@ -152,6 +159,20 @@ class Job(Model):
         return self.state in OVER
 
 
-def new_job(spec: VoiceSpec | LookSpec | TalkSpec, *, retry_of: str | None = None) -> Job:
+def new_job(
+    spec: VoiceSpec | LookSpec | TalkSpec,
+    *,
+    retry_of: str | None = None,
+    after: str | None = None,
+    first: bool = False,
+    timeout: float | None = None,
+) -> Job:
     """A queued job for `spec`, with an id of its own."""
-    return Job(id=new_job_id("gen" if isinstance(spec, TalkSpec) else "train"), spec=spec, retry_of=retry_of)
+    return Job(
+        id=new_job_id("gen" if isinstance(spec, TalkSpec) else "train"),
+        spec=spec,
+        retry_of=retry_of,
+        after=after,
+        first=first,
+        timeout=timeout,
+    )

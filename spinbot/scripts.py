@@ -43,6 +43,7 @@ if not state then return {'missing'} end
 if attempt ~= ARGV[3] then return {'stale', state, attempt} end
 if state ~= ARGV[2] then return {'refused', state, attempt} end
 redis.call('HSET', KEYS[1], 'record', ARGV[6], 'state', ARGV[4], 'attempt', ARGV[5])
+if ARGV[4] == 'queued' then redis.call('HDEL', KEYS[1], 'cancel') end
 local created = redis.call('HGET', KEYS[1], 'created')
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('ZADD', KEYS[5], created, ARGV[1])

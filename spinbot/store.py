@@ -18,6 +18,8 @@ COUNTERS = "spinbot:counters"
 PAUSED = "spinbot:paused"
 INDEX = "spinbot:jobs"
 IDEMPOTENCY_SECONDS = 7 * 24 * 3600
+PARKED = "parked: it goes on from its checkpoint when its queue is resumed"
+"""What a job is asked for that is to stop, but not to end."""
 WORKER_TTL = 15
 """Seconds without a beat after which a worker's entry is gone."""
 
@@ -148,6 +150,17 @@ class JobStore:
                 return self._change(job.model_copy(update={"status": Cancelled(reason=reason)}), "queued", job.attempt)
             except NotAllowed:
                 continue  # a worker took it between our reading and writing: look again
+
+    def park(self, job_id: str) -> None:
+        """Ask an active job to go back to its queue at its next step, from where it goes on at its checkpoint.
+
+        Raises:
+            JobNotFound, NotAllowed: it is not active.
+        """
+        job = self.get(job_id)
+        if job.state != "active":
+            raise NotAllowed(f"{job_id} is {job.state}", hint="only a running job can be parked")
+        self.redis.hset(job_key(job_id), "cancel", PARKED)
 
     def cancel_requested(self, job_id: str) -> str:
         """The reason somebody gave, or ""."""

@@ -14,14 +14,16 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 import spinbot
+from spinbot.jobs import KINDS
 from spinbot.settings import Settings
 from spinbot.store import JobStore, connect
 from spinbot_daemon import answers
 from spinbot_daemon.access import Access
+from spinbot_daemon.after import may_run, waiting_for
 from spinbot_daemon.broker import Broker
 from spinbot_daemon.catalogue import Catalogue
 from spinbot_daemon.jobs import Jobs
-from spinbot_daemon.routes import catalogue, health, jobs, submit, watch
+from spinbot_daemon.routes import catalogue, health, jobs, queues, submit, watch
 from spinbot_daemon.routes.services import Services
 from spinbot_daemon.stream import BUFFER, Hub
 from spinbot_daemon.submissions import Submissions
@@ -57,7 +59,7 @@ def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastA
         redoc_url=None,
     )
     answers.install(app)
-    for module in (submit, jobs, catalogue, health, watch):
+    for module in (submit, jobs, queues, catalogue, health, watch):
         app.include_router(module.router)
     app.add_middleware(Access, settings=settings, token=token)
     return app
@@ -75,13 +77,18 @@ def _services(settings: Settings, buffer: int) -> Services:
         if settings.redis_url is None:  # a broker elsewhere keeps what it is told in its own way
             Broker(settings.folders).make_durable(store.redis)
 
+    def on_over(job_id: str) -> None:
+        for job in waiting_for(store, job_id, KINDS):
+            if may_run(store, job):
+                transport.enqueue(job)
+
     return Services(
         settings=settings,
         store=store,
         jobs=Jobs(store, settings.folders),
         submissions=Submissions(settings, store, transport, found, durable),
         catalogue=found,
-        hub=Hub(url, buffer=buffer),
+        hub=Hub(url, buffer=buffer, on_over=on_over),
     )
 
 

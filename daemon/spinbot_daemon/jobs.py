@@ -45,6 +45,8 @@ class Jobs:
             answer["started"] = job.started
         if job.is_over:
             answer["ended"] = job.status.since
+        if job.after:
+            answer["after"] = job.after
         if job.retry_of:
             answer["retryOf"] = job.retry_of
         if spec:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from spinbot.errors import NotAllowed, NotFound
 from spinbot.jobs import KINDS, Active, Job
 from spinbot.store import JobStore
+from spinbot_daemon.after import may_run
 from spinbot_daemon.transport import Transport, rq_id
 
 MISSING_SECONDS = 10.0
@@ -80,7 +81,7 @@ class Recovery:
         for kind in KINDS:
             queued = self._store.newest(state="queued", kind=kind, limit=EVERYTHING)
             waiting = self._transport.waiting(kind) if queued else frozenset()
-            missing = [job for job in queued if rq_id(job) not in waiting]
+            missing = [job for job in queued if rq_id(job) not in waiting and may_run(self._store, job)]
             again = [job for job in missing if job.started is not None]  # go to the front: newest first
             for job in again + [job for job in reversed(missing) if job.started is None]:
                 log.info("%s attempt %d was in no queue", job.id, job.attempt)

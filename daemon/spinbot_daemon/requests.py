@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from spinbot.jobs import Input, LookSpec, TalkSpec, VoiceSpec
+from spinbot.names import JOB_ID_PATTERN
 
 PLACEHOLDER = (Input(file="01", name="01", sha256=""),)
 VOICE_FIELDS = ("transcript", "steps", "seed", "learning_rate", "checkpoint_every", "consent")
@@ -27,7 +28,15 @@ class Request(BaseModel):
         return {name: value for name in fields if (value := getattr(self, name)) is not None}
 
 
-class TrainRequest(Request):
+class Steered(Request):
+    """What every submission may say of when it runs."""
+
+    after: str | None = Field(default=None, pattern=JOB_ID_PATTERN, description="runs when this job has completed")
+    first: bool = Field(default=False, description="before the others in its queue")
+    timeout: float | None = Field(default=None, gt=0, description="seconds an attempt may run")
+
+
+class TrainRequest(Steered):
     """Learn a voice from sound, a look from pictures, or both from a folder that has both."""
 
     inputs: list[str] | None = Field(default=None, min_length=1, description="files or folders on this machine")
@@ -56,7 +65,7 @@ class TrainRequest(Request):
         return LookSpec(name=name, inputs=inputs, **self.given(LOOK_FIELDS))
 
 
-class GenerateRequest(Request):
+class GenerateRequest(Steered):
     """A talking video, or with `output` only its picture or its speech."""
 
     prompt: str = Field(default="", description="words in quotes are said, the rest is the scene")

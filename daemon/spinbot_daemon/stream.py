@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -72,9 +72,16 @@ class Watcher:
 
 
 class Hub:
-    """Reads the stream of all jobs once and hands every event to those who asked for its job."""
+    """Reads the stream of all jobs once and hands every event to those who asked for its job.
 
-    def __init__(self, url: str, *, buffer: int = BUFFER) -> None:
+    Args:
+        buffer: events kept for a watcher that does not keep up.
+        on_over: called in a thread with the id of each job that is over.
+    """
+
+    def __init__(self, url: str, *, buffer: int = BUFFER, on_over: Callable[[str], None] = lambda job_id: None) -> None:
+        self._on_over = on_over
+        self._over: set[asyncio.Future[None]] = set()
         self._redis = Redis.from_url(
             url, decode_responses=True, socket_timeout=BLOCK_MS / 1000 + 5, retry=Retry(NoBackoff(), 0)
         )
@@ -137,12 +144,17 @@ class Hub:
 
     async def _notice_trimming(self, before: str) -> None:
         """Far behind: the oldest of what we had not read may have been dropped to make room."""
-        oldest = cast(list[Any], await self._redis.xrange(ALL_EVENTS, min=f"({before}", count=1))
         info = await self._redis.xinfo_stream(ALL_EVENTS)
-        if oldest and _key(str(info["max-deleted-entry-id"])) > _key(before):
+        trimmed = info["entries-added"] > info["length"]  # the stream does not tell which entries it dropped
+        if trimmed and _key(str(info["first-entry"][0])) > _key(before):
             for watchers in self._watchers.values():
                 for watcher in watchers:
                     watcher.overflow()
+
+    def _heard(self, told: asyncio.Future[None]) -> None:
+        self._over.discard(told)
+        if not told.cancelled() and (error := told.exception()):
+            log.warning("what waits for a job is looked at in the next sweep: %s", error)
 
     def _say(self, event_id: str, text: str) -> None:
         self._last = event_id
@@ -151,6 +163,10 @@ class Hub:
         except ValueError as error:  # of a program of another version: not worth the other events
             log.error("event %s cannot be read: %s", event_id, error)
             return
+        if event.is_terminal:
+            told = asyncio.ensure_future(asyncio.to_thread(self._on_over, event.job_id))
+            self._over.add(told)
+            told.add_done_callback(self._heard)
         mine, everybody = self._watchers.get(event.job_id, ()), self._watchers.get("", ())
         if mine or everybody:
             said = Said(event)

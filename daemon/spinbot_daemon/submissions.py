@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -19,11 +20,12 @@ from spinbot.names import checked_name
 from spinbot.prompt import read_prompt
 from spinbot.settings import Settings
 from spinbot.store import JobStore
+from spinbot_daemon.after import checked_after, may_run, training_of
 from spinbot_daemon.answers import names_of, refusal
 from spinbot_daemon.catalogue import STARTER, Catalogue
 from spinbot_daemon.inputs import Source, gather, link_file, link_tree, stage, staged_at, sync_folder, with_words
 from spinbot_daemon.probing import Found, probe
-from spinbot_daemon.requests import PLACEHOLDER, GenerateRequest, TrainRequest
+from spinbot_daemon.requests import PLACEHOLDER, GenerateRequest, Steered, TrainRequest
 from spinbot_daemon.transport import Transport
 
 INCOMING = ".incoming-"
@@ -58,7 +60,8 @@ class Submissions:
         """Raises BadInput."""
         if key and (known := self._store.known(f"generate:{key}")):
             return known
-        return self._submit(self._talk(request), f"generate:{key}" if key else None, lambda folder: None)
+        request, spec = self._talk(request)
+        return self._submit(spec, f"generate:{key}" if key else None, lambda folder: None, asked=request)
 
     def train(self, request: TrainRequest, uploads: Sequence[Source] = (), key: str | None = None) -> list[Job]:
         """One job for sound, one for pictures. Raises BadInput, TooLarge, OSError."""
@@ -74,7 +77,7 @@ class Submissions:
             found = probe(folder, {item.file: item.name for item in staged}, max_minutes=minutes)
             specs = self._specs(request, name, staged, found, minutes)
             return [
-                self._submit(spec, f"train:{key}:{turn}" if key else None, _taking(folder, spec.inputs))
+                self._submit(spec, f"train:{key}:{turn}" if key else None, _taking(folder, spec.inputs), asked=request)
                 for turn, spec in enumerate(specs)
             ]
 
@@ -99,28 +102,60 @@ class Submissions:
 
     # -- checks
 
-    def _talk(self, request: GenerateRequest) -> TalkSpec:
+    def _talk(self, request: GenerateRequest) -> tuple[GenerateRequest, TalkSpec]:
+        """The spec, and the request with the training it has to wait for when its voice or look is being learned."""
         script = read_prompt(request.prompt, request.say)
-        voice = self._catalogue.voice(request.voice)
         look, scale = _look_and_scale(request.look)
-        manifest = self._catalogue.look(look) if look else None
-        model = self._catalogue.model(request.model or (manifest.model if manifest else STARTER))
-        if manifest and manifest.model != model:
+        request, voice = self._learned("voice", request.voice, request)
+        request, look = self._learned("look", look, request)
+        learned_on = self._learned_on(look)
+        model = self._catalogue.model(request.model or learned_on)
+        if look and learned_on != model:
             raise BadInput(
-                f"the look {look} was learned on {manifest.model}, not on {model}", hint=f"pass model {manifest.model}"
+                f"the look {look} was learned on {learned_on}, not on {model}", hint=f"pass model {learned_on}"
             )
         try:
-            return request.talk(
+            spec = request.talk(
                 say=script.say,
                 scene=script.scene,
-                voice=voice.name if voice else None,
-                look=manifest.name if manifest else None,
+                voice=voice,
+                look=look,
                 look_scale=scale,
                 model=model,
                 seed=secrets.randbelow(2**32) if request.seed is None else request.seed,
             )
         except ValidationError as error:
             raise refusal(error.errors(), names_of(GenerateRequest)) from error
+        return request, spec
+
+    def _learned(
+        self, what: Literal["voice", "look"], name: str | None, request: GenerateRequest
+    ) -> tuple[GenerateRequest, str | None]:
+        """`name` when it is there; when it is still being learned, `request` runs after that training."""
+        find = self._catalogue.voice if what == "voice" else self._catalogue.look
+        training = training_of(self._store, what, name) if name and request.after is None else None
+        if name is None:
+            return request, None
+        try:
+            found = find(name)
+        except BadInput:
+            if training is None:
+                raise
+            return request.model_copy(update={"after": training.id}), name
+        return request, found.name if found else None
+
+    def _learned_on(self, look: str | None) -> str:
+        """The model of the look, which may still be in training."""
+        if look is None:
+            return STARTER
+        try:
+            manifest = self._catalogue.look(look)
+        except BadInput:
+            training = training_of(self._store, "look", look)
+            if training is None or not isinstance(training.spec, LookSpec):
+                raise
+            return training.spec.model
+        return manifest.model if manifest else STARTER
 
     def _checked(self, request: TrainRequest, uploads: Sequence[Source]) -> str:
         """The name to learn under, everything else in `request` being in range."""
@@ -165,19 +200,23 @@ class Submissions:
         key: str | None,
         fill: Callable[[Path], None],
         *,
+        asked: Steered | None = None,
         retry_of: str | None = None,
     ) -> Job:
         """Folder, record, queue entry, in this order, all on the disk when it returns."""
-        job = new_job(spec, retry_of=retry_of)
+        asked = asked or Steered()
+        after = checked_after(self._store, asked.after) if asked.after else None
+        job = new_job(spec, retry_of=retry_of, after=after, first=asked.first, timeout=asked.timeout)
         while self._home.job(job.id).exists():
-            job = new_job(spec, retry_of=retry_of)
+            job = job.model_copy(update={"id": new_job(spec).id})
         self._make_folder(job, fill)
         kept = self._add(job, key)
         if kept.id != job.id:
             shutil.rmtree(self._home.job(job.id))  # the same key at the same time: the other request was first
             return kept
         try:
-            self._transport.enqueue(job)
+            if may_run(self._store, job):
+                self._transport.enqueue(job)
         except RedisError as error:  # the record is kept, and the supervisor enqueues what is in no queue
             log.warning("%s is not in its queue yet: %s", job.id, error)
         self._durable()

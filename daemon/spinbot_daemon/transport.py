@@ -24,7 +24,7 @@ class Transport:
         self._queues = {kind: Queue(kind, connection=redis, serializer=JSONSerializer) for kind in KINDS}
 
     def enqueue(self, job: Job) -> None:
-        """Queue the present attempt of `job`; one that had begun before goes to the front, where it came from.
+        """Queue the present attempt of `job`; one that had begun before, or is to be first, goes to the front.
 
         `job_timeout=-1` because RQ kills a job after 180 s unless told otherwise; `result_ttl=0` because results are
         in the store.
@@ -36,7 +36,7 @@ class Transport:
             result_ttl=0,
             failure_ttl=FAILURE_TTL,
             job_id=rq_id(job),
-            at_front=job.started is not None,
+            at_front=job.first or job.started is not None,
         )
 
     def waiting(self, kind: Kind) -> frozenset[str]:

@@ -258,3 +258,38 @@ def test_out_of_memory_fails_the_job_and_wears_the_process_out(
     assert "out of memory on cpu" in status.error
     assert "--steps" in status.hint
     assert warm.worn
+
+
+def test_a_job_that_is_parked_goes_back_to_its_queue(
+    warm: Warm, store: JobStore, job: Job, body: Callable[[Body], None]
+) -> None:
+    def parked(warm: Warm, job: Job, report: Reporter) -> dict[str, object]:
+        store.park(job.id)
+        for step in range(10_000):
+            report.step("work", step, 10_000)
+            threading.Event().wait(0.01)
+        return {}
+
+    body(parked)
+    run_job(job.id, 1)
+    kept = store.get(job.id)
+    assert (kept.state, kept.attempt) == ("queued", 1)
+    body(ten_steps)
+    run_job(job.id, 1)
+    assert store.get(job.id).state == "completed"
+
+
+def test_a_job_that_runs_longer_than_its_timeout_fails(
+    warm: Warm, store: JobStore, body: Callable[[Body], None]
+) -> None:
+    def endless(warm: Warm, job: Job, report: Reporter) -> dict[str, object]:
+        while True:
+            report.step("work", 0, 1)
+            threading.Event().wait(0.01)
+
+    body(endless)
+    job = store.add(new_job(TalkSpec(prompt="x", say="x", scene="x"), timeout=0.3))
+    run_job(job.id, 1)
+    status = store.get(job.id).status
+    assert isinstance(status, Failed)
+    assert status.error == "ran longer than its timeout of 0.3 s"

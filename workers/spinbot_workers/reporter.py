@@ -48,6 +48,8 @@ class Reporter:
     ) -> None:
         self.stop_reason = ""
         self.superseded = False
+        self.timed_out = False
+        self._began = time.monotonic()
         self._store = store
         self._job = job
         self._meter = Meter(plan)
@@ -148,6 +150,7 @@ class Reporter:
             self._wake.wait(POLL)
             self._wake.clear()
             self._send()
+            self._end_a_late_job()
             self._end_a_hung_job()
             self._closed.wait(self._interval)
         self._send()
@@ -180,6 +183,12 @@ class Reporter:
             self._notes.extendleft(reversed([event for event in events if event.type == "note"]))
             if self._newest is None:
                 self._newest = next((event for event in events if event.type == "progress"), None)
+
+    def _end_a_late_job(self) -> None:
+        limit = self._job.timeout
+        if limit is not None and not self.stop_reason and time.monotonic() - self._began > limit:
+            self.timed_out = True
+            self.ask_to_stop(f"ran longer than its timeout of {limit:g} s")
 
     def _end_a_hung_job(self) -> None:
         if self._abandon and self.stop_reason and time.monotonic() - self._asked_at > self._grace:

@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as BrokerSlow
 
 from spinbot.errors import NotAllowed, NotFound, SpinbotError
 from spinbot.jobs import Cancelled, Completed, Failed, Job, LookSpec, Queued, Status, TalkSpec, VoiceSpec
+from spinbot.store import PARKED
 from spinbot_workers.lease import lease
 from spinbot_workers.report import StopRequested
 from spinbot_workers.reporter import Reporter
@@ -79,7 +80,11 @@ def _perform(warm: Warm, job: Job, body: Body, reporter: Reporter) -> Status:
             return Completed(result=body(warm, job, reporter))
     except StopRequested:
         log.info("%s stopped: %s", job.id, reporter.stop_reason)
-        return Queued(reason=LEAVING) if warm.leaving else Cancelled(reason=reporter.stop_reason or "stopped")
+        if warm.leaving or reporter.stop_reason == PARKED:
+            return Queued(reason=LEAVING if warm.leaving else PARKED)
+        if reporter.timed_out:
+            return Failed(error=reporter.stop_reason, hint=f"spinbot retry {job.id} goes on from its checkpoint")
+        return Cancelled(reason=reporter.stop_reason)
     except SpinbotError as error:
         log.error("%s failed: %s", job.id, error, exc_info=error.__cause__)
         return Failed(error=str(error), hint=error.hint)
