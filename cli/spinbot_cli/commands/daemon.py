@@ -1,0 +1,118 @@
+"""spinbot daemon start, stop, status, run, restart and logs"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from spinbot import __version__
+from spinbot.errors import DaemonUnreachable, NotFound
+from spinbot_cli.client import START_HINT, Client
+from spinbot_cli.options import Json
+from spinbot_cli.say import document, duration, out, tell
+
+STOP_WITHIN = 15.0
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def start(as_json: Json = False) -> None:
+    """Start it in the background; nothing happens when it runs."""
+    client = Client()
+    if not client.answers():
+        client.start()
+    _show(client, as_json)
+
+
+@app.command()
+def stop() -> None:
+    """Stop it. Running jobs write a checkpoint and go on at the next start."""
+    client = Client()
+    facts = _facts(client)
+    if not facts:
+        tell("the daemon is not running")
+        return
+    try:
+        os.kill(facts["pid"], signal.SIGTERM)
+    except ProcessLookupError:
+        client.home.daemon_file.unlink(missing_ok=True)
+        return
+    deadline = time.monotonic() + STOP_WITHIN
+    while _runs(facts["pid"]):
+        if time.monotonic() > deadline:
+            raise DaemonUnreachable(f"the daemon, pid {facts['pid']}, does not end", hint=f"kill -9 {facts['pid']}")
+        time.sleep(0.05)
+
+
+@app.command()
+def restart(as_json: Json = False) -> None:
+    """Stop and start it; jobs go on where they were."""
+    stop()
+    start(as_json)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say where it listens and how it is; exit code 5 when it does not run."""
+    _show(Client(), as_json)
+
+
+@app.command()
+def run() -> None:
+    """Run it in the foreground, as a service manager wants it."""
+    os.execv(sys.executable, [sys.executable, "-m", "spinbot_daemon"])
+
+
+@app.command()
+def logs(
+    part: Annotated[str, typer.Argument(help="daemon, gateway, valkey, train or generate.")] = "daemon",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 40,
+) -> None:
+    """Print the end of one of its logs."""
+    folder = Client().home.logs
+    path = folder / f"{part}.log"
+    if "/" in part or not path.is_file():
+        there = ", ".join(sorted(file.stem for file in folder.glob("*.log"))) or "none yet"
+        raise NotFound(f"no log {part!r}", hint=f"there are: {there}")
+    out("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+
+
+def _show(client: Client, as_json: bool) -> None:
+    health = client.ask("GET", "/health")
+    facts: dict[str, Any] = {**_facts(client), **health}
+    if as_json:
+        document(facts)
+    else:
+        out(
+            f"running for {duration(health['uptimeSeconds'])}, version {health['version']}, {health['workers']} workers"
+        )
+        out(f"url     {facts.get('url', client.url)}\nsocket  {facts.get('socket', '-')}")
+        for problem in health.get("problems", []):
+            tell(f"problem: {problem}")
+    if health["version"] != __version__:
+        tell(f"the daemon is version {health['version']}, this is {__version__}: spinbot daemon restart")
+
+
+def _facts(client: Client) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(client.home.daemon_file.read_text())
+        return facts
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DaemonUnreachable(f"{client.home.daemon_file} cannot be read: {error}", hint=START_HINT) from error
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

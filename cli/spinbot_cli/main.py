@@ -1,0 +1,89 @@
+"""The `spinbot` command: the app, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from spinbot import __version__
+from spinbot.errors import SpinbotError
+from spinbot_cli.commands import catalogue, daemon, generate, jobs, steer, train, watch
+from spinbot_cli.say import complain, out, tell
+
+FIRST = """spinbot turns a voice sample and a prompt into a short talking video, on this machine.
+
+  spinbot train sample.wav --name ada
+  spinbot generate --voice ada --prompt 'a red robot says "good morning"'
+  spinbot watch gen-7f3k2q
+
+spinbot --help lists all commands."""
+
+
+class Suggesting(TyperGroup):
+    """Names the nearest command when an unknown one is typed."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1, cutoff=0.5) if args else []
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"no command {args[0]!r}{hint}" if args else str(error), ctx) from error
+
+
+app = typer.Typer(
+    cls=Suggesting,
+    no_args_is_help=False,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (train, generate, watch, jobs, steer, catalogue):
+    module.register(app)
+app.add_typer(daemon.app, name="daemon", help="The background process: start, stop, status, run, restart, logs.")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """Turn a voice sample and a prompt into a short talking video, on your own machine.
+
+    Results go to stdout, bars and errors to stderr. Exit codes: 0 completed, 1 job failed, 2 usage, 3 not found,
+    4 not allowed in this state, 5 daemon unreachable, 124 timed out, 130 cancelled or interrupted.
+    """
+    if version:
+        out(f"spinbot {__version__}")
+    elif context.invoked_subcommand is None:
+        from spinbot_cli.client import Client
+
+        client = Client()
+        out(FIRST)
+        state = "is running" if client.answers() else "is not running; it starts by itself"
+        out(f"\nThe daemon at {client.where} {state}.")
+
+
+def main() -> None:
+    """Run what was typed. An error is said once, here, with its hint, and its class has the exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except SpinbotError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        tell("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone; Python would complain about the pipe at its end
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

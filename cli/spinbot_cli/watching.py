@@ -1,0 +1,44 @@
+"""Watching jobs for a command: show them, say how to go on after Ctrl-C, and end with the job's exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spinbot.errors import JobCancelled, JobFailed
+from spinbot_cli.client import Client
+from spinbot_cli.say import tell
+from spinbot_cli.view import Event, a_view, show_until_over
+
+
+def watch_all(
+    client: Client, job_ids: Sequence[str], *, as_json: bool = False, quiet: bool = False, timeout: float | None = None
+) -> dict[str, Event]:
+    """Show `job_ids` to their end; returns the last event of each.
+
+    Raises:
+        JobCancelled: Ctrl-C was typed. The jobs go on.
+    """
+    from spinbot_cli.follow import follow  # websockets: only where something is watched
+
+    try:
+        with a_view(as_json=as_json, quiet=quiet) as view:
+            return show_until_over(follow(client, job_ids, timeout=timeout, on_break=view.broke), view)
+    except KeyboardInterrupt:
+        names = " ".join(job_ids)
+        tell(f"stopped watching; {'the jobs go' if len(job_ids) > 1 else 'the job goes'} on: spinbot watch {names}")
+        raise JobCancelled("interrupted", hint=f"to cancel: spinbot cancel {names}") from None
+
+
+def check(event: Event) -> None:
+    """Raises JobFailed or JobCancelled for a job that did not complete."""
+    if event["state"] == "failed":
+        raise JobFailed(f"{event['jobId']} failed: {event.get('error')}", hint=event.get("hint") or "")
+    if event["state"] == "cancelled":
+        raise JobCancelled(f"{event['jobId']} was cancelled: {event.get('error')}")
+
+
+def check_all(ended: dict[str, Event]) -> None:
+    """Raises for the worst of them: a failed one before a cancelled one."""
+    worst = sorted(ended.values(), key=lambda event: {"failed": 0, "cancelled": 1}.get(event["state"], 2))
+    if worst:
+        check(worst[0])
