@@ -18,9 +18,11 @@ from spinbot_workers.voice.words import RATE, Token, hear, pcm, tokens
 FITS = -2.1
 """Log-likelihood a frame at which a clip and its words still belong together.
 
-Measured on three speakers: right words -0.9 to -1.3, the same under loud white noise -1.3 to -2.5, another sentence's
-words below -4.4 or no path at all, one word of a sentence wrong -1.6 to -2.5 or no path.
+Measured on three speakers: right words -1.1 to -1.4, the same under loud white noise -1.4 to -2.4, another sentence's
+words below -2.9 or no path at all, one word of a sentence wrong -1.7 to -2.4 or no path.
 """
+PACE = (4.0, 40.0)
+"""Letters a second at which people speak (12 to 16 as a rule): one short word fits any long clip, silence around it."""
 AT_ONCE = 150.0
 """Seconds aligned in one go; above, and where that fails, recognition finds the places first."""
 
@@ -57,11 +59,9 @@ def assign(clips: Sequence[Clip], text: str, on_clip: Callable[[int, int], None]
 def scored(clip: Clip, words: Sequence[Token]) -> Aligned:
     """`clip` with `words` and their fit; -inf when there are none, or they cannot be made to fit at all."""
     text = " ".join(token.shown for token in words)
-    segments = _align(pcm(clip.samples), words) if words else None
-    if not segments:
-        return Aligned(clip, text, -math.inf)
-    frames = sum(end - start for start, end, _ in segments)
-    return Aligned(clip, text, sum(score for _, _, score in segments) / max(1, frames))
+    pace = sum(len(token.word) for token in words) / clip.seconds
+    path = _align(pcm(clip.samples), words) if PACE[0] <= pace <= PACE[1] else None
+    return Aligned(clip, text, path.score if path else -math.inf)
 
 
 def _mended(
@@ -86,11 +86,11 @@ def _first(choice: tuple[float, list[Aligned], list[tuple[int, int]]]) -> float:
 
 def _by_alignment(clips: Sequence[Clip], words: Sequence[Token]) -> list[tuple[int, int]] | None:
     """For each clip the first of its words and the one after its last; None when the words cannot be aligned."""
-    segments = _align(pcm(np.concatenate([clip.samples for clip in clips])), words) if words and clips else None
-    if segments is None:
+    path = _align(pcm(np.concatenate([clip.samples for clip in clips])), words) if words and clips else None
+    if path is None:
         return None
     ends = np.cumsum([clip.seconds for clip in clips]) * 100  # frames of 10 ms
-    middles = [(start + end) / 2 for start, end, _ in segments]
+    middles = [(start + end) / 2 for start, end in path.words]
     cuts = [0, *(int(np.searchsorted(middles, end)) for end in ends[:-1]), len(words)]
     return list(zip(cuts[:-1], cuts[1:], strict=True))
 
@@ -118,8 +118,16 @@ def _by_ear(
     return [(int(start), int(end)) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
 
 
-def _align(audio: bytes, words: Sequence[Token]) -> list[tuple[int, int, float]] | None:
-    """Start, end (frames of 10 ms) and log-likelihood of each word; None when no path reaches the end."""
+@dataclass(frozen=True)
+class _Path:
+    """Start and end of each word, in frames of 10 ms, and log-likelihood a frame."""
+
+    words: list[tuple[int, int]]
+    score: float
+
+
+def _align(audio: bytes, words: Sequence[Token]) -> _Path | None:
+    """None when no path reaches the end. Silences count for the score as the words do."""
     decoder = _aligner()
     for word in {token.word for token in words}:
         if decoder.lookup_word(word) is None:
@@ -129,15 +137,14 @@ def _align(audio: bytes, words: Sequence[Token]) -> list[tuple[int, int, float]]
         decoder.start_utt()
         decoder.process_raw(audio, full_utt=True)
         decoder.end_utt()
-        segments = [item for item in decoder.seg() if item.word[0] not in "<["]
+        segments = list(decoder.seg())
     except (RuntimeError, TypeError):  # what pocketsphinx raises, and what iterating over no result does
         return None
-    if len(segments) != len(words):
+    spoken = [(item.start_frame, item.end_frame + 1) for item in segments if item.word[0] not in "<["]
+    if len(spoken) != len(words):
         return None
-    return [
-        (item.start_frame, item.end_frame + 1, math.log(item.ascore) if item.ascore > 0 else -745.0)
-        for item in segments
-    ]
+    total = sum(math.log(item.ascore) if item.ascore > 0 else -745.0 for item in segments)
+    return _Path(spoken, total / max(1, segments[-1].end_frame + 1))
 
 
 @cache

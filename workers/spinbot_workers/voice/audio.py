@@ -52,11 +52,14 @@ def inspect(path: Path, *, max_minutes: float = LONGEST_MINUTES) -> Recording:
     reader = _open(path)
     count, sound = 0, 0
     window = max(1, reader.sample_rate // 20)
+    rest = np.zeros(0, dtype=np.float32)  # ffmpeg hands out frames shorter than a window
     for block in _checked(path, reader, max_minutes):
         count += len(block)
+        block = np.concatenate([rest, block])
         whole = len(block) // window * window
         rms = np.sqrt((block[:whole].reshape(-1, window).astype(np.float64) ** 2).mean(axis=1))
         sound += int((rms > SILENT).sum()) * window
+        rest = block[whole:]
     if sound == 0:
         raise BadInput(f"{path} is silent", hint="record again, closer to the microphone")
     return Recording(path, count / reader.sample_rate, sound / reader.sample_rate, reader.sample_rate, reader.channels)

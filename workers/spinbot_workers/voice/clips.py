@@ -14,6 +14,8 @@ SHORTEST, LONGEST = 1.0, 6.0
 FRAME = SAMPLE_RATE // 100
 PAUSE = 0.12
 """Seconds of quiet that count as a pause between words; the closure of a p or a t is shorter."""
+SILENT = -65.0
+"""dB under which nothing is speech, however quiet the rest."""
 MARGIN = 0.06
 """Seconds of quiet kept before and after."""
 
@@ -64,7 +66,7 @@ def _quiet(samples: Samples) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.floa
     power = (samples[: count * FRAME].reshape(count, FRAME).astype(np.float64) ** 2).mean(axis=1)
     level = 10 * np.log10(power + 1e-10)
     floor, loud = np.percentile(level, [5, 95]) if count else (-100.0, -100.0)
-    quiet = level < max(floor + 0.2 * (loud - floor), loud - 40)
+    quiet = (level < max(floor + 0.2 * (loud - floor), loud - 40)) | (level < SILENT)
     for start, end in _runs(quiet):  # too short for a pause
         if end - start < PAUSE * 100 and start > 0 and end < count:
             quiet[start:end] = False
