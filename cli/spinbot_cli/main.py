@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from spinbot import __version__
 from spinbot.errors import SpinbotError
@@ -24,20 +21,10 @@ FIRST = """spinbot turns a voice sample and a prompt into a short talking video,
 spinbot --help lists all commands."""
 
 
-class Suggesting(TyperGroup):
-    """Names the nearest command when an unknown one is typed."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1, cutoff=0.5) if args else []
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"no command {args[0]!r}{hint}" if args else str(error), ctx) from error
-
+CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+"""Typer carries a click of its own: this is that one's ClickException, whose `show` and `exit_code` we want."""
 
 app = typer.Typer(
-    cls=Suggesting,
     no_args_is_help=False,
     add_completion=True,
     rich_markup_mode=None,
@@ -77,10 +64,10 @@ def main() -> None:
     except SpinbotError as error:
         complain(error)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except CLICK_ERROR as error:
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(error.exit_code)  # type: ignore[attr-defined]
+    except (typer.Abort, KeyboardInterrupt):
         tell("interrupted")
         sys.exit(130)
     except BrokenPipeError:
