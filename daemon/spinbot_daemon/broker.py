@@ -69,7 +69,7 @@ class Broker:
         """
         while redis.info("persistence")["aof_buffer_length"]:  # held back while the every-second fsync runs
             time.sleep(0.002)
-        for path in (self.folder / "appendonlydir").iterdir():
+        for path in (self.folder / "appendonlydir").glob("*.incr.aof"):
             handle = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(handle)

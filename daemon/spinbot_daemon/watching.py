@@ -197,4 +197,6 @@ def _just_before(event_id: str) -> str:
 def _all_trimmed_after(store: JobStore, after: str) -> bool:
     if not store.redis.exists(ALL_EVENTS):
         return False
-    return event_key(str(store.redis.xinfo_stream(ALL_EVENTS)["max-deleted-entry-id"])) > event_key(after)
+    info = store.redis.xinfo_stream(ALL_EVENTS)
+    trimmed = info["entries-added"] > info["length"]  # the stream does not tell which entries it dropped
+    return trimmed and event_key(str(info["first-entry"][0])) > event_key(after)

@@ -180,7 +180,6 @@ def test_a_light_install_says_so_and_does_not_start_workers(daemon, home, tmp_pa
     process = daemon.start("train", PYTHONPATH=str(tmp_path))
     assert daemon.child("spinbot_workers", process) is None
     answer = daemon.http.get("/health").json()
-    assert answer["status"] == "degraded"
     assert "torch is not installed" in answer["problems"][0]
     assert "torch is not installed" in (home.logs / "daemon.log").read_text()
 
