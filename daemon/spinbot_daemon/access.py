@@ -26,6 +26,7 @@ OPEN_PATHS = frozenset({"/health", "/docs", "/openapi.json"})
 TRIES, WINDOW = 20, 10.0
 """So many wrong tokens in so many seconds from one address, and nothing more is looked at until they have passed."""
 JSON_LIMIT = 1 << 20
+HEADERS_LIMIT = 1 << 15
 NO_TOKEN = "no token, or a wrong one"
 TOKEN_HINT = 'send "Authorization: Bearer $(spinbot token)"; a WebSocket may take ?token='
 
@@ -66,6 +67,9 @@ class Access:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in headers.raw) > HEADERS_LIMIT:
+            await _refuse(scope, receive, send, 431, "the headers are too large", f"at most {HEADERS_LIMIT >> 10} KiB")
+            return
         if not _is_unix(scope):
             if not (self._known(headers.get("host", "")) and self._same_site(headers)):
                 log.warning("refused Host %r, Origin %r", headers.get("host"), headers.get("origin"))
@@ -155,8 +159,8 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, messa
         await problem(message, hint=hint, exit_code=4, status=status)(scope, receive, send)
         return
     await receive()  # the handshake
-    if status == 403:
-        await send({"type": "websocket.close"})  # before it is accepted: the browser sees a plain 403
+    if status in (403, 431):
+        await send({"type": "websocket.close"})  # before it is accepted: the client sees a plain 403
         return
     await send({"type": "websocket.accept"})  # a close code can only be said on an open connection
     await send({"type": "websocket.close", "code": 4401 if status == 401 else 4429, "reason": message})

@@ -77,7 +77,11 @@ def _services(settings: Settings, buffer: int) -> Services:
         if settings.redis_url is None:  # a broker elsewhere keeps what it is told in its own way
             Broker(settings.folders).make_durable(store.redis)
 
+    submissions = Submissions(settings, store, transport, found, durable)
+
     def on_over(job_id: str) -> None:
+        if job_id not in submissions.awaited:  # nearly always; the sweep finds what an earlier gateway took in
+            return
         for job in waiting_for(store, job_id, KINDS):
             if may_run(store, job):
                 transport.enqueue(job)
@@ -86,7 +90,7 @@ def _services(settings: Settings, buffer: int) -> Services:
         settings=settings,
         store=store,
         jobs=Jobs(store, settings.folders),
-        submissions=Submissions(settings, store, transport, found, durable),
+        submissions=submissions,
         catalogue=found,
         hub=Hub(url, buffer=buffer, on_over=on_over),
     )

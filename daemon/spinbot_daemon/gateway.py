@@ -29,6 +29,8 @@ def main() -> None:
     os.umask(0o077)
     settings = load_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("uvicorn", "websockets"):  # below this level they write the ?token= of a WebSocket
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     listeners = [socket.socket(fileno=fd) for fd in arguments.fds]
     listeners = listeners or [listen_unix(settings.folders.socket), listen_tcp(settings)]
     for listener in listeners:
@@ -39,7 +41,9 @@ def main() -> None:
     config = uvicorn.Config(
         app,
         log_config=None,
-        access_log=False,  # it would write the ?token= of a WebSocket
+        access_log=False,
+        http="h11",  # always there, and the one with a limit on headers
+        h11_max_incomplete_event_size=1 << 16,
         ws="websockets-sansio",  # the one uvicorn keeps; "websockets" stands on a deprecated interface
         ws_max_size=1 << 16,  # watchers have nothing to say
         ws_per_message_deflate=False,  # small messages to this same machine

@@ -55,6 +55,8 @@ class Submissions:
         self._transport = transport
         self._catalogue = catalogue
         self._durable = durable
+        self.awaited: set[str] = set()
+        """Jobs that others were submitted to run after."""
 
     def generate(self, request: GenerateRequest, key: str | None = None) -> Job:
         """Raises BadInput."""
@@ -207,6 +209,8 @@ class Submissions:
         asked = asked or Steered()
         after = checked_after(self._store, asked.after) if asked.after else None
         job = new_job(spec, retry_of=retry_of, after=after, first=asked.first, timeout=asked.timeout)
+        if after:
+            self.awaited.add(after)
         while self._home.job(job.id).exists():
             job = job.model_copy(update={"id": new_job(spec).id})
         self._make_folder(job, fill)

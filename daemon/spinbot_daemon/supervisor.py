@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
+from pydantic import ValidationError
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -102,7 +103,13 @@ class Supervisor:
             self._broker = self._child("valkey", broker.prepare, self._restart)
             self._broker.start()
         self._until(lambda: answers(self._redis), "the broker", self._broker)
-        self._recovery.start(ours_alone=self._settings.redis_url is None)
+        try:
+            self._recovery.start(ours_alone=self._settings.redis_url is None)
+        except ValidationError as error:
+            raise SpinbotError(
+                f"jobs in {self._home.broker} were written by another version and cannot be read",
+                hint="start that version; nothing was changed",
+            ) from error
         if not self._workers_only:
             self._start_gateway()
         self._start_workers()
@@ -259,6 +266,8 @@ class Supervisor:
             self._recovery.reconcile()
         except RedisError as error:
             log.warning("the broker does not answer (%s); recovery waits", type(error).__name__)
+        except ValidationError as error:
+            log.error("a job cannot be read: %s", error)
 
     def _sweep(self) -> None:
         self._in(SWEEP, self._sweep)
@@ -269,6 +278,8 @@ class Supervisor:
             self._recovery.sweep(self._workers)
         except RedisError as error:
             log.warning("the broker does not answer (%s); the sweep waits", type(error).__name__)
+        except ValidationError as error:  # a record of another version: no reason to take the daemon down
+            log.error("a job cannot be read: %s", error)
 
     # -- small things
 

@@ -114,3 +114,7 @@ def test_too_large_a_body_is_refused_before_it_is_read(gateway):
 def test_a_body_that_does_not_say_its_size_is_stopped_while_streaming(gateway):
     answer = gateway.http.post("/api/generate", content=(b"x" * 65536 for _ in range(20)))
     assert answer.status_code == 413
+
+
+def test_huge_headers_are_refused(gateway):
+    assert gateway.http.get("/health", headers={"X-Big": "x" * 40_000}).status_code == 431

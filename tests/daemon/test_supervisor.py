@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from websockets.sync.client import connect as connect_tcp
 from websockets.sync.client import unix_connect
 
 from spinbot.home import Home
@@ -97,11 +98,14 @@ def test_it_says_where_it_is_and_removes_that_when_it_stops(daemon, home):
     assert not any(child.is_running() for child in children)
 
 
-def test_everything_is_the_users_alone_and_nothing_secret_is_in_a_command_line(daemon, home):
-    process = daemon.start()
+def test_everything_is_the_users_alone_and_nothing_secret_is_in_a_command_line_or_log(daemon, home):
+    process = daemon.start(SPINBOT_LOG_LEVEL="DEBUG")
     for path in (home.root / "run", home.broker, home.broker / "valkey.conf", home.token_file, home.socket):
         assert path.stat().st_mode & 0o077 == 0, path
     token = home.token_file.read_text().strip()
+    url = json.loads(home.daemon_file.read_text())["url"]
+    with connect_tcp(f"{url.replace('http', 'ws')}/ws?token={token}") as watcher:
+        watcher.ping().wait(5)
     commands = [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
     assert len(commands) == 2
     assert not any(token in command for command in commands)
