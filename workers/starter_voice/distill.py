@@ -18,13 +18,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from spinbot.files import new_file
+from spinbot_workers.voice.finetune import half
 from spinbot_workers.voice.starter import from_onnx, onnx_path
 from starter_voice.corpus import disguised, spoken
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of it. `bf16` halves the time of a step on processors that have it."""
+    """How much of it."""
 
     sentences: int = 500
     steps: int = 6000
@@ -32,7 +33,6 @@ class Plan:
     batch: int = 6
     frames: int = 128
     learning_rate: float = 6e-4
-    bf16: bool = True
     checkpoint_every: int = 250
 
 
@@ -69,7 +69,7 @@ def distill(plan: Plan, *, work: Path, out: Path, say: Callable[[str], None] = p
         dice = random.Random(plan.seed * 1_000_003 + step)  # of the step, so that a resumed run is the same run
         torch.manual_seed(plan.seed * 1_000_003 + step)
         spectra, latents = _batch(pairs, plan, dice)  # (B, 513, T), (B, 192, T)
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+        with half(spectra.device):
             mean, log_scale = _read(student, spectra)
         loss = likelihood(latents, mean.float(), log_scale.float())
         optimizer.zero_grad()

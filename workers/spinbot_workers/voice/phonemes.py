@@ -130,4 +130,6 @@ def _backend() -> Any:
 
     EspeakWrapper.set_library(espeakng_loader.get_library_path())
     EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-    return EspeakBackend("en-us", preserve_punctuation=True, with_stress=True, language_switch="remove-flags")
+    return EspeakBackend(
+        "en-us", preserve_punctuation=True, with_stress=True, language_switch="remove-flags", words_mismatch="ignore"
+    )

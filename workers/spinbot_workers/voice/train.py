@@ -12,14 +12,14 @@ from typing import Any
 
 import soundfile
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from spinbot import __version__
 from spinbot.errors import JobFailed
 from spinbot.files import new_file, new_folder
 from spinbot.manifests import VoiceManifest
-from spinbot_workers.report import Report
+from spinbot_workers.report import Report, StopRequested
 from spinbot_workers.voice.audio import LONGEST_MINUTES, SAMPLE_RATE, Samples
 from spinbot_workers.voice.finetune import Recipe, batches, example, losses, parameter_groups, schedule
 from spinbot_workers.voice.lesson import prepare
@@ -119,13 +119,12 @@ def train_voice(
         torch._foreach_lerp_(list(average.values()), [tensor.detach() for tensor in learned.values()], 1 - decay)
         if (step + 1) % checkpoint_every == 0 and step + 1 < steps:
             checkpoint(work / "checkpoint.safetensors", key, step + 1, learned, average, optimizer)
-        report.step(
-            "train",
-            step + 1,
-            steps,
-            "Learning the voice",
-            metrics={"loss": now.loss.item(), "kl": now.kl.item(), "mel": now.mel.item()},
-        )
+        metrics = {"loss": now.loss.item(), "kl": now.kl.item(), "mel": now.mel.item()}
+        try:
+            report.step("train", step + 1, steps, "Learning the voice", metrics=metrics)
+        except StopRequested:  # cancelled or parked: a retry goes on from here
+            checkpoint(work / "checkpoint.safetensors", key, step + 1, learned, average, optimizer)
+            raise
 
     with torch.no_grad():
         for tag, tensor in learned.items():
@@ -161,6 +160,7 @@ def train_voice(
             consent=consent,
         )
         (folder / "voice.json").write_text(manifest.model_dump_json(by_alias=True, indent=1))
+    (work / "checkpoint.safetensors").unlink(missing_ok=True)  # a quarter of a gigabyte
     report.step("preview", 1, 1, "Saved")
     return manifest
 
@@ -197,10 +197,11 @@ def resume(
     optimizer: torch.optim.Optimizer,
 ) -> int:
     """Load a checkpoint of this very training in place; how many steps are behind it, 0 when there is none."""
-    if not file.exists():
+    try:
+        with safe_open(file, "pt") as stored:
+            about = stored.metadata() or {}
+    except (OSError, SafetensorError):  # none yet, or cut short by a full disk
         return 0
-    with safe_open(file, "pt") as stored:
-        about = stored.metadata() or {}
     if about.get("key") != key:
         return 0
     states: dict[int, dict[str, torch.Tensor]] = {}
