@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,8 @@ from spinbot.home import Home
 from spinbot.store import JobStore, connect
 
 T = TypeVar("T")
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does, before the first test loads torch
 
 
 def wait_until(condition: Callable[[], T], what: str, *, within: float = 10) -> T:
