@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -61,9 +61,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RedisError)
     def broker(request: Request, error: RedisError) -> Response:
         log.error("%s %s: broker: %s", request.method, request.url.path, error)
-        full = "MISCONF" in str(error)
-        message = "the broker cannot write: is the disk full?" if full else "the broker does not answer"
-        down = DaemonUnreachable(message, hint="try again; spinbot daemon status shows what is up")
+        down = DaemonUnreachable("the broker does not answer", hint="try again; spinbot daemon status shows what is up")
+        if "MISCONF" in str(error):
+            down = DaemonUnreachable("the broker cannot write: is the disk full?", hint="make room, then try again")
+        elif isinstance(error, ResponseError) and not isinstance(error, BusyLoadingError):
+            return bug(request, error)  # it answered, and did not like what we said
         return problem(str(down), hint=down.hint, exit_code=down.exit_code, status=down.http_status)
 
     @app.exception_handler(OSError)
