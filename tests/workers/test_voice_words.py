@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from spinbot.errors import BadInput, JobFailed
 from spinbot_workers.report import Recorder
@@ -92,6 +94,24 @@ def test_without_a_transcript_the_words_are_recognised(tmp_path: Path) -> None:
     words = " ".join(item.text for item in [*lesson.train, lesson.held_out])
     assert "lighthouse keeper" in words
     assert {stage for stage, *_ in recorder.steps} == {"read", "split", "words", "align"}
+
+
+def test_a_recording_without_words_says_so(tmp_path: Path) -> None:
+    hum = tmp_path / "hum.wav"
+    soundfile.write(hum, 0.3 * np.sin(np.arange(5 * 22_050) / 16), 22_050)
+    with pytest.raises(JobFailed, match=r"hum\.wav") as failed:
+        prepare([hum], transcript=None, max_minutes=30, file=tmp_path / "lesson.json", report=Recorder())
+    assert "--transcript" in failed.value.hint
+
+
+def test_little_speech_is_learned_whole(tmp_path: Path) -> None:
+    short = tmp_path / "short.wav"
+    samples = read(EXAMPLE)[: int(5.2 * 22_050)]
+    soundfile.write(short, samples, 22_050)
+    text = "Every morning the lighthouse keeper climbs two hundred steps to polish the great lamp."
+    lesson = prepare([short], transcript=text, max_minutes=30, file=tmp_path / "lesson.json", report=Recorder())
+    assert lesson.held_out in lesson.train
+    assert not lesson.kept_back
 
 
 def test_a_resumed_job_decides_the_same(tmp_path: Path) -> None:

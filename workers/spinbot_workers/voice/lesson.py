@@ -33,6 +33,12 @@ class Lesson:
     left_out: int
     transcript_from: str
 
+    @property
+    def kept_back(self) -> bool:
+        """Whether the voice can be measured with speech that it did not learn."""
+        held_out = self.held_out.clip
+        return all((item.clip.name, item.clip.start) != (held_out.name, held_out.start) for item in self.train)
+
 
 def prepare(
     inputs: Sequence[Path], *, transcript: str | None, max_minutes: float, file: Path, report: Report
@@ -107,6 +113,11 @@ def _check_fit(aligned: Sequence[Aligned], fitting: Sequence[Aligned], source: s
         return
     if not aligned:
         raise JobFailed("no speech was found between the silences", hint="record again, closer to the microphone")
+    if not any(item.text for item in aligned):
+        raise JobFailed(
+            f"no words were heard in {', '.join(dict.fromkeys(item.clip.name for item in aligned))}",
+            hint="pass a recording of somebody who speaks English, or --transcript 'what is said'",
+        )
     worst = min(aligned, key=lambda item: item.score)
     if source in ("given", "file"):
         hint = "pass --transcript with what is really said, or none at all: the words are recognised then"

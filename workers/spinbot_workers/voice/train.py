@@ -76,6 +76,8 @@ def train_voice(
     report.note(
         f"{len(lesson.train)} clips, {seconds:.0f} s; {lesson.left_out} left out; words: {lesson.transcript_from}"
     )
+    if not lesson.kept_back:
+        report.note("too little speech to keep a clip back: the similarity is to a clip that is learned")
 
     report.step("load", 0, 2, "Loading the starter voice")
     vits = load_vits(starter).to(device)
