@@ -20,6 +20,7 @@ from spinbot.errors import JobFailed
 from spinbot.files import new_file, new_folder
 from spinbot.manifests import VoiceManifest
 from spinbot_workers.report import Report, StopRequested
+from spinbot_workers.threads import Threads
 from spinbot_workers.voice.audio import LONGEST_MINUTES, SAMPLE_RATE, Samples
 from spinbot_workers.voice.finetune import Recipe, batches, example, losses, parameter_groups, schedule
 from spinbot_workers.voice.lesson import prepare
@@ -103,30 +104,32 @@ def train_voice(
     if start:
         report.note(f"going on from the checkpoint of step {start}")
 
-    for step in range(start, steps):
-        # all chance of a step comes from its number: a resumed run is the same run
-        torch.manual_seed(seed * 1_000_003 + step)
-        dice = random.Random(seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * group["share"] * schedule(step, steps)
-        chosen = [examples[index] for index in batches(len(examples), recipe, seed=seed, step=step)]
-        now = losses(vits, chosen, recipe, dice)
-        if not torch.isfinite(now.loss):
-            raise JobFailed(f"the training diverged at step {step + 1}", hint="pass a smaller --learning-rate")
-        optimizer.zero_grad(set_to_none=True)
-        now.loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned.values(), 5.0)
-        optimizer.step()
-        decay = min(recipe.average, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(average.values()), [tensor.detach() for tensor in learned.values()], 1 - decay)
-        if (step + 1) % checkpoint_every == 0 and step + 1 < steps:
-            checkpoint(work / "checkpoint.safetensors", key, step + 1, learned, average, optimizer)
-        metrics = {"loss": now.loss.item(), "kl": now.kl.item(), "mel": now.mel.item()}
-        try:
-            report.step("train", step + 1, steps, "Learning the voice", metrics=metrics)
-        except StopRequested:  # cancelled or parked: a retry goes on from here
-            checkpoint(work / "checkpoint.safetensors", key, step + 1, learned, average, optimizer)
-            raise
+    with Threads(device) as threads:
+        for step in range(start, steps):
+            # all chance of a step comes from its number: a resumed run is the same run
+            torch.manual_seed(seed * 1_000_003 + step)
+            dice = random.Random(seed * 1_000_003 + step)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * group["share"] * schedule(step, steps)
+            chosen = [examples[index] for index in batches(len(examples), recipe, seed=seed, step=step)]
+            with threads.step(step - start):
+                now = losses(vits, chosen, recipe, dice)
+                if not torch.isfinite(now.loss):
+                    raise JobFailed(f"the training diverged at step {step + 1}", hint="pass a smaller --learning-rate")
+                optimizer.zero_grad(set_to_none=True)
+                now.loss.backward()
+                torch.nn.utils.clip_grad_norm_(learned.values(), 5.0)
+                optimizer.step()
+            decay = min(recipe.average, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(average.values()), [tensor.detach() for tensor in learned.values()], 1 - decay)
+            if (step + 1) % checkpoint_every == 0 and step + 1 < steps:
+                checkpoint(work / "checkpoint.safetensors", key, step + 1, learned, average, optimizer)
+            metrics = {"loss": now.loss.item(), "kl": now.kl.item(), "mel": now.mel.item()}
+            try:
+                report.step("train", step + 1, steps, "Learning the voice", metrics=metrics)
+            except StopRequested:  # cancelled or parked: a retry goes on from here
+                checkpoint(work / "checkpoint.safetensors", key, step + 1, learned, average, optimizer)
+                raise
 
     with torch.no_grad():
         for tag, tensor in learned.items():
