@@ -111,6 +111,7 @@ class LaneWorker(SimpleWorker):
             time.sleep(PAUSE_POLL)
 
     def execute_job(self, job: RqJob, queue: Queue) -> None:
+        self._wait_while_paused()  # it may have been waiting for a job since before the pause
         self._at = job
         try:
             super().execute_job(job, queue)
