@@ -80,6 +80,7 @@ def look(warm: Warm, job: Job, report: Reporter) -> dict[str, JsonValue]:
         starter=STARTER_LOOK,
         device=warm.device,
         report=report,
+        consent=spec.consent,
     )
     preview = _beside(folder, warm.home.looks / spec.name / "preview.png")
     return {
