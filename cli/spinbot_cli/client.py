@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -23,6 +23,8 @@ from spinbot_cli.say import tell
 
 START_WITHIN = 60.0
 """Seconds a daemon has to come up; reading back a large log takes a while."""
+ANSWER_WITHIN = 300.0
+"""Seconds for an answer: half an hour of audio is read through before its job is made."""
 TRIES = 5
 
 
@@ -45,7 +47,7 @@ class Client:
 
     def submit(self, path: str, body: object) -> Any:
         """A POST that makes a job, again with the same key when the connection breaks: one job, whatever happens."""
-        key = secrets.token_hex(16)
+        key = os.urandom(16).hex()
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         return json.loads(self._insisting("POST", path, json.dumps(body).encode(), headers))
 
@@ -59,8 +61,9 @@ class Client:
                 self.url + path,
                 data={name: str(value) for name, value in fields.items()},
                 files=parts,
-                headers={**self._headers(), "Idempotency-Key": secrets.token_hex(16)},
+                headers={**self._headers(), "Idempotency-Key": os.urandom(16).hex()},
                 timeout=httpx.Timeout(600, connect=10),
+                trust_env=False,  # as everything else here, straight to where SPINBOT_URL says
             )
         except httpx.TransportError as error:
             raise DaemonUnreachable(f"{self.url}: {error}", hint="is SPINBOT_URL right?") from error
@@ -102,9 +105,12 @@ class Client:
             answer = connection.getresponse()
             if answer.status != 200:
                 _checked(answer.status, answer.read())
+            expected = answer.length
             with temporary.open("wb") as file:
                 while block := answer.read(1 << 16):
                     file.write(block)
+                if expected is not None and file.tell() != expected:
+                    raise DaemonUnreachable(f"{self.where} broke off after {file.tell()} of {expected} bytes")
         os.replace(temporary, target)
         return target
 
@@ -132,7 +138,7 @@ class Client:
         if self.url:
             parts = urlsplit(self.url)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            connection = kind(parts.hostname or "", parts.port, timeout=60)
+            connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN)
         else:
             connection = _OverSocket(self.home.socket)
         try:
@@ -153,19 +159,50 @@ class Client:
             return False
 
     def ensure(self) -> Client:
-        """Start the daemon of this home when it does not answer. Raises DaemonUnreachable when it does not come up."""
-        if self.is_remote or self.answers():
+        """Start the daemon of this home when nothing listens. Raises DaemonUnreachable when it does not come up."""
+        if self.is_remote or self._listens():
             return self
-        tell(f"starting the daemon for {self.home.root}")
-        self.start()
+        self.start(said=True)
         return self
 
-    def start(self) -> None:
-        """Start it and wait. Of many started at once one gets the lock; the others end, all are served."""
-        self.home.logs.mkdir(parents=True, exist_ok=True)
-        output = self.home.logs / "daemon-start.log"
-        with output.open("ab") as log:
-            process = subprocess.Popen(
+    def _listens(self) -> bool:
+        """Cheaper than a request. One that is starting listens a little before it answers: requests wait for it."""
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.home.socket))
+        except OSError:
+            return False
+        return True
+
+    def start(self, *, said: bool = False) -> None:
+        """Start it and wait. Of many shells that find none, one starts it and the others wait for that one."""
+        self.home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        deadline = time.monotonic() + START_WITHIN
+        with (self.home.root / "start.lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if self._is_up():
+                return
+            if said:
+                tell(f"starting the daemon for {self.home.root}")
+            output = self.home.logs / "daemon-start.log"
+            process = self._spawn(output)
+            while not self._is_up():
+                ended = process.poll()
+                if ended == NOT_ALLOWED and time.monotonic() < deadline:
+                    time.sleep(0.2)  # the one before is still stopping
+                    process = self._spawn(output)
+                elif ended is not None or time.monotonic() > deadline:
+                    last = output.read_text(errors="replace").strip().splitlines()[-3:]
+                    why = "\n  ".join(last) or f"nothing in {START_WITHIN:g} s"
+                    raise DaemonUnreachable(f"the daemon did not start:\n  {why}", hint=f"see {self.home.logs}")
+                time.sleep(0.05)
+
+    def _is_up(self) -> bool:
+        return self.home.daemon_file.exists() and self.answers()
+
+    def _spawn(self, output: Path) -> subprocess.Popen[bytes]:
+        with output.open("wb") as log:
+            return subprocess.Popen(
                 [sys.executable, "-m", "spinbot_daemon"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -174,14 +211,6 @@ class Client:
                 cwd="/",
                 env={**os.environ, "SPINBOT_HOME": str(self.home.root)},
             )
-        deadline = time.monotonic() + START_WITHIN
-        while not self.answers():
-            ended = process.poll() not in (None, NOT_ALLOWED)
-            if ended or time.monotonic() > deadline:
-                last = output.read_text(errors="replace").strip().splitlines()[-3:]
-                said = "\n  ".join(last) or f"nothing in {START_WITHIN:g} s"
-                raise DaemonUnreachable(f"the daemon did not start:\n  {said}", hint=f"see {self.home.logs}")
-            time.sleep(0.05)
 
 
 NOT_ALLOWED = errors.NotAllowed.exit_code
@@ -191,7 +220,7 @@ START_HINT = "spinbot daemon start"
 
 class _OverSocket(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=60)
+        super().__init__("localhost", timeout=ANSWER_WITHIN)
         self._path = path
 
     def connect(self) -> None:

@@ -85,7 +85,7 @@ def follow(
 def _connect(client: Client, job_ids: Sequence[str], after: str) -> Any:
     uri, path = client.websocket(jobId=job_ids, after=after)
     options: dict[str, Any] = {"additional_headers": client.headers(), "max_size": 1 << 22, "open_timeout": 10}
-    return unix_connect(path, uri, **options) if path else connect(uri, **options)
+    return unix_connect(path, uri, **options) if path else connect(uri, proxy=None, **options)
 
 
 def _left(deadline: float | None) -> float | None:

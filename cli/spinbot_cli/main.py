@@ -9,7 +9,7 @@ import typer
 
 from spinbot import __version__
 from spinbot.errors import SpinbotError
-from spinbot_cli.commands import catalogue, daemon, generate, jobs, steer, train, watch
+from spinbot_cli.groups import Commands
 from spinbot_cli.say import complain, out, tell
 
 FIRST = """spinbot turns a voice sample and a prompt into a short talking video, on this machine.
@@ -25,15 +25,13 @@ CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """Typer carries a click of its own: this is that one's ClickException, whose `show` and `exit_code` we want."""
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=False,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (train, generate, watch, jobs, steer, catalogue):
-    module.register(app)
-app.add_typer(daemon.app, name="daemon", help="The background process: start, stop, status, run, restart, logs.")
 
 
 @app.callback(invoke_without_command=True)
@@ -67,10 +65,13 @@ def main() -> None:
     except CLICK_ERROR as error:
         error.show()  # type: ignore[attr-defined]
         sys.exit(error.exit_code)  # type: ignore[attr-defined]
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()  # whoever read us has gone; Python would complain about the pipe at its end
+            sys.exit(0)
+        complain(SpinbotError(f"{error.filename or 'this machine'}: {error.strerror or error}"))
+        sys.exit(1)
     except (typer.Abort, KeyboardInterrupt):
         tell("interrupted")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has gone; Python would complain about the pipe at its end
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)

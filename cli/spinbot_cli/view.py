@@ -102,14 +102,16 @@ class Bars:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._console = Console(stderr=True)
-        wide = self._console.width >= 70
+        bar = 20 if self._console.width >= 70 else 6
         columns = [
             TextColumn("{task.fields[job]}", style="bold", markup=False),
-            BarColumn(bar_width=None if wide else 10),
+            BarColumn(bar_width=bar),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[text]}", markup=False),
         ]
-        self._progress: Progress = Progress(*columns, console=self._console, expand=wide, refresh_per_second=8)
+        self._beside = bar + len(" 100% ") + 2
+        self._progress: Progress = Progress(*columns, console=self._console, refresh_per_second=8)
+        self._began: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._losses: dict[str, list[float]] = {}
         self._etas: dict[str, Eta] = {}
@@ -134,13 +136,23 @@ class Bars:
         metrics = event.get("metrics") or {}
         if "loss" in metrics:
             self._losses.setdefault(job_id, []).append(metrics["loss"])
+        if event["type"] == "state" and event["state"] == "active":
+            self._began[job_id] = moment(event["id"])
         eta = self._etas.setdefault(job_id, Eta()).smoothed(event.get("etaSeconds"))
-        text = event["message"] + figures(event, eta=eta)
+        text = " ".join(figures(event, eta=eta).split(" ")).strip()
         if (history := self._losses.get(job_id)) and event["state"] == "active":
             text += " " + sparkline(history, ASCII_BLOCKS if self._ascii else BLOCKS)
+        if job_id in self._began:
+            text = f"{duration(moment(event['id']) - self._began[job_id])}  {text}"
+        text = f"{text}  {event['message']}".strip()
         if self._ascii:
             text = text.encode("ascii", "replace").decode()
-        self._progress.update(self._tasks[job_id], completed=event["progress"], text=text)
+        self._progress.update(self._tasks[job_id], completed=event["progress"], text=self._cut(text, job_id))
+
+    def _cut(self, text: str, job_id: str) -> str:
+        """What fits in the line, so that no bar takes two. The figures come first: they are what must be seen."""
+        room = self._console.width - self._beside - len(job_id) - 1
+        return text if len(text) <= room else text[: max(0, room)].rstrip()
 
     def broke(self) -> None:
         self._progress.console.print("reconnecting", style="yellow")
@@ -162,6 +174,11 @@ class Eta:
             estimate = counted + 0.2 * (estimate - counted)
         self._left, self._at = estimate, now
         return estimate
+
+
+def moment(event_id: str) -> float:
+    """Unix seconds at which an event was made: its id begins with the milliseconds."""
+    return int(event_id.partition("-")[0]) / 1000
 
 
 def figures(event: Event, *, eta: float | None = None) -> str:

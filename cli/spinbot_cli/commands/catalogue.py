@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 from spinbot.errors import NotFound
 from spinbot_cli.client import Client
 from spinbot_cli.options import Json
 from spinbot_cli.say import ago, document, out, size, table
-
-
-def register(app: typer.Typer) -> None:
-    for command in (voices, looks, models, token):
-        app.command(rich_help_panel="See what is there")(command)
 
 
 def voices(as_json: Json = False) -> None:
@@ -32,18 +25,19 @@ def models(as_json: Json = False) -> None:
     _show("models", ["MODEL", "SIZE"], lambda item: [item["name"], size(item["bytes"])], as_json)
 
 
-def token() -> None:
+def token(as_json: Json = False) -> None:
     """Print the token that the daemon asks for over TCP.
 
     curl -H "Authorization: Bearer $(spinbot token)" "$(spinbot daemon status --json | jq -r .url)/api/jobs"
     """
     client = Client()
-    if client.token:
-        out(client.token)
-        return
-    client.ensure()
+    found = client.token or _kept(client.ensure())
+    document({"token": found}) if as_json else out(found)
+
+
+def _kept(client: Client) -> str:
     try:
-        out(client.home.token_file.read_text().strip())
+        return client.home.token_file.read_text().strip()
     except OSError as error:
         raise NotFound(f"no token at {client.home.token_file}", hint="spinbot daemon restart makes one") from error
 

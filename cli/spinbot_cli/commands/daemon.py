@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -19,7 +20,9 @@ from spinbot_cli.say import document, duration, out, tell
 
 STOP_WITHIN = 15.0
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="The background process.", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 
 @app.command()
@@ -32,22 +35,25 @@ def start(as_json: Json = False) -> None:
 
 
 @app.command()
-def stop() -> None:
+def stop(as_json: Json = False) -> None:
     """Stop it. Running jobs write a checkpoint and go on at the next start."""
     client = Client()
     facts = _facts(client)
-    if not facts:
+    runs = bool(facts) and _runs(client)
+    if runs:
+        _end(client, facts["pid"])
+    elif not as_json:
         tell("the daemon is not running")
-        return
-    try:
-        os.kill(facts["pid"], signal.SIGTERM)
-    except ProcessLookupError:
-        client.home.daemon_file.unlink(missing_ok=True)
-        return
+    if as_json:
+        document({"stopped": runs})
+
+
+def _end(client: Client, pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_WITHIN
-    while _runs(facts["pid"]):
+    while _runs(client):
         if time.monotonic() > deadline:
-            raise DaemonUnreachable(f"the daemon, pid {facts['pid']}, does not end", hint=f"kill -9 {facts['pid']}")
+            raise DaemonUnreachable(f"the daemon, pid {pid}, does not end", hint=f"kill -9 {pid}")
         time.sleep(0.05)
 
 
@@ -110,9 +116,13 @@ def _facts(client: Client) -> dict[str, Any]:
         raise DaemonUnreachable(f"{client.home.daemon_file} cannot be read: {error}", hint=START_HINT) from error
 
 
-def _runs(pid: int) -> bool:
+def _runs(client: Client) -> bool:
+    """Whether a daemon holds the lock of this home. Its pid alone may be another program's by now, or a zombie's."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with client.home.daemon_lock.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
         return False
-    return True
+    return False

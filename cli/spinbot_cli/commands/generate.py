@@ -9,15 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from spinbot.errors import BadInput
+from spinbot.files import new_file
 from spinbot_cli.client import Client
+from spinbot_cli.near import nearest
 from spinbot_cli.options import After, Detach, First, Json, Limit, Seed, Steps, Timeout
 from spinbot_cli.say import document, out, tell
 from spinbot_cli.values import seconds
 from spinbot_cli.watching import check, watch_all
-
-
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Make")(generate)
 
 
 def generate(
@@ -79,7 +77,10 @@ def generate(
     if prompts_file is not None:
         _many(client, prompts_file, given, jobs_file)
         return
-    answer = client.submit("/api/generate", {"prompt": prompt, **given})
+    try:
+        answer = client.submit("/api/generate", {"prompt": prompt, **given})
+    except BadInput as error:
+        raise nearest(client, error, voices=voice, looks=look and look.partition(":")[0]) from error
     job_id = answer["jobId"]
     if jobs_file is not None:
         jobs_file.write_text(job_id + "\n")
@@ -88,8 +89,9 @@ def generate(
         return
     ended = watch_all(client, [job_id], as_json=as_json, timeout=seconds(timeout))[job_id]
     check(ended)
+    path = _deliver(client, job_id, ended["result"], output)
     if not as_json:
-        _deliver(client, job_id, ended["result"], output)
+        out(path)
 
 
 def _many(client: Client, prompts_file: Path, fields: dict[str, Any], jobs_file: Path | None) -> None:
@@ -100,24 +102,28 @@ def _many(client: Client, prompts_file: Path, fields: dict[str, Any], jobs_file:
         raise BadInput(f"cannot read {prompts_file}: {error}") from error
     if not prompts:
         raise BadInput(f"{prompts_file} has no prompts", hint="one a line")
-    ids: list[str] = []
-    for prompt in prompts:
-        ids.append(client.submit("/api/generate", {"prompt": prompt, **fields})["jobId"])
-        out(ids[-1])
     if jobs_file is not None:
-        jobs_file.write_text("".join(f"{job_id}\n" for job_id in ids))
+        jobs_file.write_text("")
+    for prompt in prompts:
+        job_id = client.submit("/api/generate", {"prompt": prompt, **fields})["jobId"]
+        out(job_id)
+        if jobs_file is not None:  # as they are made: when a later line is refused, these are known
+            with jobs_file.open("a") as file:
+                file.write(job_id + "\n")
 
 
-def _deliver(client: Client, job_id: str, result: dict[str, Any], output: Path | None) -> None:
+def _deliver(client: Client, job_id: str, result: dict[str, Any], output: Path | None) -> str:
     """The path of the result: where the job made it, or where it was asked for; from a remote daemon it is fetched."""
     for warning in result.get("warnings", []):
         tell(f"note: {warning}")
     made = Path(result["path"])
+    if output is None and not client.is_remote:
+        return str(made)
+    target = (output or Path.cwd()).expanduser().absolute()
+    if target.is_dir():
+        target /= f"{job_id}{made.suffix}"
     if client.is_remote:
-        target = output or Path(f"{job_id}{made.suffix}")
-        out(str(client.download(f"/api/jobs/{job_id}/files/{result['file']}", target.absolute())))
-    elif output is not None:
-        shutil.copyfile(made, output)
-        out(str(output.absolute()))
-    else:
-        out(str(made))
+        return str(client.download(f"/api/jobs/{job_id}/files/{result['file']}", target))
+    with new_file(target) as temporary:
+        shutil.copyfile(made, temporary)
+    return str(target)

@@ -27,11 +27,6 @@ class Kind(StrEnum):
     generate = "generate"
 
 
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Watch")(status)
-    app.command(rich_help_panel="Watch")(jobs)
-
-
 def status(
     job: Annotated[
         str | None, typer.Argument(help="Id of a job; without it: the daemon and its queues.", metavar="JOB")

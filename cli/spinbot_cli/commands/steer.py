@@ -15,11 +15,6 @@ from spinbot_cli.say import complain, document, out
 Queue = Annotated[Kind | None, typer.Argument(help="train or generate; both when left out.")]
 
 
-def register(app: typer.Typer) -> None:
-    for command in (cancel, retry, pause, resume):
-        app.command(rich_help_panel="Steer")(command)
-
-
 def cancel(
     jobs: Annotated[list[str] | None, typer.Argument(help="Ids of jobs.", metavar="[JOB...]")] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Every job that is not over.")] = False,

@@ -14,10 +14,6 @@ from spinbot_cli.values import seconds, text_or_file
 from spinbot_cli.watching import check_all, watch_all
 
 
-def register(app: typer.Typer) -> None:
-    app.command(rich_help_panel="Make")(train)
-
-
 def train(
     inputs: Annotated[list[Path], typer.Argument(help="Recordings of one speaker, pictures, or folders of them.")],
     name: Annotated[

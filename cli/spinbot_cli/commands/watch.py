@@ -17,11 +17,6 @@ from spinbot_cli.watching import check, check_all, watch_all
 Jobs = Annotated[list[str], typer.Argument(help="Ids of jobs.", metavar="JOB...")]
 
 
-def register(app: typer.Typer) -> None:
-    for command in (watch, wait, logs):
-        app.command(rich_help_panel="Watch")(command)
-
-
 def watch(jobs: Jobs, timeout: Timeout = None, as_json: Json = False) -> None:
     """Show jobs from their beginning to their end; the exit code is that of the worst.
 
