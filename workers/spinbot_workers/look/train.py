@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
-from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 
@@ -83,7 +82,8 @@ def train_look(
 
     # On the small starter the convolutions carry the drawing style; on a big model attention is enough.
     targets = ATTENTION + (CONVOLUTIONS if model == "starter" else [])
-    unet.to(torch.float32)
+    if unet.dtype != torch.float32:
+        unet.to(torch.float32)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), adapter_name="look")
     weights = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     peak = 2e-3 if model == "starter" else 2e-4
@@ -223,7 +223,9 @@ def _save(
     consent: str | None,
     report: Report,
 ) -> LookManifest:
-    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet, adapter_name="look"))
+    layers = get_peft_model_state_dict(
+        unet, adapter_name="look"
+    )  # peft's names: the old ones lose half of a mixed LoRA
     last = losses[-max(1, len(losses) // 10) :]
     with new_folder(out) as folder:
         StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers, safe_serialization=True)
