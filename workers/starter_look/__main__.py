@@ -1,6 +1,6 @@
 """Train, judge and export the starter look.
 
-    PYTHONPATH=workers python -m starter_look all --work build/starter-look
+    PYTHONPATH=workers python -m starter_look
 
 Every stage goes on from its checkpoint in the work folder; a finished stage is not done again.
 """
@@ -29,7 +29,7 @@ class Size:
     text: int = 1600
     unet: int = 8500
     latents: int = 14_000
-    decoder: int = 1500
+    decoder: int = 1000
     judge: int = 700
     captions: int = 200
     mouths: int = 20
@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="starter_look", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("stage", choices=["train", "judge", "evaluate", "all"])
-    parser.add_argument("--work", type=Path, required=True, help="checkpoints")
+    parser.add_argument("stage", nargs="?", default="all", choices=["train", "judge", "evaluate", "all"])
+    parser.add_argument("--work", type=Path, default=Path("build/starter-look"), help="checkpoints")
     parser.add_argument("--out", type=Path, default=STARTER, help="the folder that ships")
     parser.add_argument("--images", type=Path, default=IMAGES, help="contact sheets")
     parser.add_argument("--threads", type=int, default=1)
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def train(work: Path, out: Path, size: Size) -> None:
     """All three models, then the folder that ships."""
-    from starter_look.export import checksums, export
+    from starter_look.export import checksums, export, renew_card
     from starter_look.text import build_tokenizer, train_text
     from starter_look.unet import train_unet
     from starter_look.vae import sharpen_decoder, train_vae
@@ -76,6 +76,7 @@ def train(work: Path, out: Path, size: Size) -> None:
     unet, text = train_unet(work, vae, tokenizer, text, steps=size.unet, count=size.latents)
     vae = sharpen_decoder(work, copy.deepcopy(vae), steps=size.decoder)
     export(out, vae=vae, unet=unet, text=text, tokenizer=tokenizer)
+    renew_card(out)
     print(f"trained in {(time.perf_counter() - started) / 60:.0f} min\n" + "\n".join(checksums(out)), flush=True)
 
 

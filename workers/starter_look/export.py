@@ -58,3 +58,11 @@ def checksums(folder: Path) -> list[str]:
         f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}"
         for path in sorted(folder.rglob("*.safetensors"))
     ]
+
+
+def renew_card(folder: Path) -> None:
+    """Put the checksums of what is there into the card. Its figures are for a person to renew."""
+    card = folder / "MODEL_CARD.md"
+    if card.exists():
+        kept = [line for line in card.read_text().splitlines() if not line.startswith("sha256 ")]
+        card.write_text("\n".join([*kept, *checksums(folder)]) + "\n")
