@@ -31,7 +31,8 @@ TRIES = 5
 class Client:
     """The daemon of `SPINBOT_URL` (with `SPINBOT_TOKEN`), else the one of this home, over its unix socket."""
 
-    def __init__(self, home: Home | None = None) -> None:
+    def __init__(self, home: Home | None = None, *, within: float = ANSWER_WITHIN) -> None:
+        self._within = within
         self.home = home or Home()
         self.url = os.environ.get("SPINBOT_URL", "").rstrip("/")
         self.token = os.environ.get("SPINBOT_TOKEN", "")
@@ -138,9 +139,9 @@ class Client:
         if self.url:
             parts = urlsplit(self.url)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN)
+            connection = kind(parts.hostname or "", parts.port, timeout=self._within)
         else:
-            connection = _OverSocket(self.home.socket)
+            connection = _OverSocket(self.home.socket, self._within)
         try:
             connection.connect()
         except OSError as error:
@@ -219,8 +220,8 @@ START_HINT = "spinbot daemon start"
 
 
 class _OverSocket(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=ANSWER_WITHIN)
+    def __init__(self, path: Path, within: float) -> None:
+        super().__init__("localhost", timeout=within)
         self._path = path
 
     def connect(self) -> None:

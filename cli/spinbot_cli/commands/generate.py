@@ -10,6 +10,7 @@ import typer
 
 from spinbot.errors import BadInput
 from spinbot.files import new_file
+from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.near import nearest
 from spinbot_cli.options import After, Detach, First, Json, Limit, Seed, Steps, Timeout
@@ -22,10 +23,19 @@ def generate(
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="Words in quotes are said, the rest is drawn.")] = "",
     say: Annotated[str | None, typer.Option(help="The words to say, instead of those in quotes.")] = None,
     voice: Annotated[
-        str | None, typer.Option("--voice", "-v", help="A learned voice; default: the starter voice.")
+        str | None,
+        typer.Option(
+            "--voice", "-v", autocompletion=complete.voice, help="A learned voice; default: the starter voice."
+        ),
     ] = None,
-    look: Annotated[str | None, typer.Option(help="A learned look, with its strength if you like: ada:0.8.")] = None,
-    model: Annotated[str | None, typer.Option(help="Any diffusers model: a folder, or org/name on the hub.")] = None,
+    look: Annotated[
+        str | None,
+        typer.Option(autocompletion=complete.look, help="A learned look, with its strength if you like: ada:0.8."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(autocompletion=complete.model, help="Any diffusers model: a folder, or org/name on the hub."),
+    ] = None,
     seed: Seed = None,
     steps: Steps = None,
     guidance: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.options import Json
 from spinbot_cli.say import ago, document, duration, out, table
@@ -29,7 +30,10 @@ class Kind(StrEnum):
 
 def status(
     job: Annotated[
-        str | None, typer.Argument(help="Id of a job; without it: the daemon and its queues.", metavar="JOB")
+        str | None,
+        typer.Argument(
+            help="Id of a job; without it: the daemon and its queues.", metavar="JOB", autocompletion=complete.any_job
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

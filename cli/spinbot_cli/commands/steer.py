@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from spinbot.errors import BadInput, SpinbotError
+from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.commands.jobs import Kind, State
 from spinbot_cli.options import Json
@@ -16,7 +17,9 @@ Queue = Annotated[Kind | None, typer.Argument(help="train or generate; both when
 
 
 def cancel(
-    jobs: Annotated[list[str] | None, typer.Argument(help="Ids of jobs.", metavar="[JOB...]")] = None,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(help="Ids of jobs.", metavar="[JOB...]", autocompletion=complete.job_under_way)
+    ] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Every job that is not over.")] = False,
     state: Annotated[State | None, typer.Option(help="Every job in this state: queued or active.")] = None,
     as_json: Json = False,
@@ -55,7 +58,12 @@ def _under_way(client: Client, states: list[str]) -> list[str]:
 
 
 def retry(
-    job: Annotated[str, typer.Argument(help="Id of a job that failed or was cancelled.", metavar="JOB")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            help="Id of a job that failed or was cancelled.", metavar="JOB", autocompletion=complete.failed_job
+        ),
+    ],
     fresh: Annotated[bool, typer.Option("--fresh", help="From the start, not from its checkpoint.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spinbot.errors import BadInput
 from spinbot_cli.client import Client
 from spinbot_cli.options import After, Detach, First, Json, Limit, Seed, Steps, Timeout
 from spinbot_cli.say import document, out
@@ -78,8 +79,10 @@ def _submit(client: Client, inputs: list[Path], fields: dict[str, Any]) -> Any:
     paths = [path.expanduser().absolute() for path in inputs]
     if not client.is_remote:
         return client.submit("/api/train", {**fields, "inputs": [str(path) for path in paths]})
+    if missing := [path for path in paths if not path.exists()]:
+        raise BadInput(f"{missing[0]}: no such file")
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path, *_words(path)])]
-    return client.upload("/api/train", fields, [file for file in files if file.is_file() or file in paths])
+    return client.upload("/api/train", fields, [file for file in files if file.is_file()])
 
 
 def _words(path: Path) -> list[Path]:

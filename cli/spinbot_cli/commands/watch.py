@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from spinbot.errors import JobCancelled
+from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.options import Json, Timeout
 from spinbot_cli.say import document, out
 from spinbot_cli.values import seconds
 from spinbot_cli.watching import check, check_all, watch_all
 
-Jobs = Annotated[list[str], typer.Argument(help="Ids of jobs.", metavar="JOB...")]
+Jobs = Annotated[list[str], typer.Argument(help="Ids of jobs.", metavar="JOB...", autocompletion=complete.any_job)]
 
 
 def watch(jobs: Jobs, timeout: Timeout = None, as_json: Json = False) -> None:
@@ -69,7 +70,7 @@ def _first(client: Client, jobs: list[str], timeout: float | None) -> dict[str, 
 
 
 def logs(
-    job: Annotated[str, typer.Argument(help="Id of a job.", metavar="JOB")],
+    job: Annotated[str, typer.Argument(help="Id of a job.", metavar="JOB", autocompletion=complete.any_job)],
     follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over.")] = False,
 ) -> None:
     """Print what a job logged and printed, tracebacks included.
