@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from spinbot import errors
+from spinbot import __version__, errors
 from spinbot.errors import DaemonUnreachable, SpinbotError
 from spinbot.home import Home
 from spinbot_cli.say import tell
@@ -161,10 +161,21 @@ class Client:
 
     def ensure(self) -> Client:
         """Start the daemon of this home when nothing listens. Raises DaemonUnreachable when it does not come up."""
-        if self.is_remote or self._listens():
+        if self.is_remote:
+            return self
+        if self._listens():
+            self._compare_versions()
             return self
         self.start(said=True)
         return self
+
+    def _compare_versions(self) -> None:
+        try:
+            theirs = json.loads(self.home.daemon_file.read_bytes())["version"]
+        except (OSError, ValueError, KeyError):
+            return  # it is just starting or stopping
+        if theirs != __version__:
+            tell(f"the daemon is version {theirs}, this is {__version__}: spinbot daemon restart (jobs go on)")
 
     def _listens(self) -> bool:
         """Cheaper than a request. One that is starting listens a little before it answers: requests wait for it."""

@@ -16,7 +16,7 @@ PANELS: dict[str, dict[str, str]] = {
     "Watch": {"watch": "watch", "wait": "watch", "logs": "watch", "status": "jobs", "jobs": "jobs"},
     "Steer": {"cancel": "steer", "retry": "steer", "pause": "steer", "resume": "steer"},
     "See what is there": {"voices": "catalogue", "looks": "catalogue", "models": "catalogue", "token": "catalogue"},
-    "The machine": {"doctor": "doctor", "daemon": "daemon"},
+    "The machine": {"doctor": "doctor", "daemon": "daemon", "worker": "daemon"},
 }
 """Panel -> command -> its file in `commands/`; a function of the command's name is in there, or `app` for a group."""
 

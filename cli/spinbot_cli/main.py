@@ -10,7 +10,7 @@ import typer
 from spinbot import __version__
 from spinbot.errors import SpinbotError
 from spinbot_cli.groups import Commands
-from spinbot_cli.say import complain, out, tell
+from spinbot_cli.say import complain, out, survive_old_terminals, tell
 
 FIRST = """spinbot turns a voice sample and a prompt into a short talking video, on this machine.
 
@@ -57,6 +57,7 @@ def root(
 
 def main() -> None:
     """Run what was typed. An error is said once, here, with its hint, and its class has the exit code."""
+    survive_old_terminals()
     try:
         code = app(standalone_mode=False)
     except SpinbotError as error:

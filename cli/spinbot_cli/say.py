@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ def out(text: str) -> None:
 
 def document(value: Any) -> None:
     """A result for a program: one JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+    print(json.dumps(value, indent=2, ensure_ascii=not speaks_unicode(sys.stdout.encoding)), flush=True)
 
 
 def tell(text: str) -> None:
@@ -49,8 +50,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         out(text if len(text) <= limit else text[: max(1, limit - 1)] + ellipsis(sys.stdout.encoding))
 
 
+def speaks_unicode(encoding: str | None) -> bool:
+    return (encoding or "").lower().startswith("utf")
+
+
 def ellipsis(encoding: str | None) -> str:
-    return "…" if (encoding or "").lower().startswith("utf") else "~"
+    return "…" if speaks_unicode(encoding) else "~"
+
+
+def survive_old_terminals() -> None:
+    """A letter that the terminal does not have is shown as its number, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not speaks_unicode(stream.encoding):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def duration(seconds: float) -> str:

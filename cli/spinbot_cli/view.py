@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spinbot_cli.say import duration, tell
+from spinbot_cli.say import duration, speaks_unicode, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -67,7 +67,7 @@ class Ndjson:
     """The wire events as they are, one a line, on stdout."""
 
     def show(self, event: Event) -> None:
-        print(json.dumps(event, ensure_ascii=False), flush=True)
+        print(json.dumps(event, ensure_ascii=not speaks_unicode(sys.stdout.encoding)), flush=True)
 
     def broke(self) -> None:
         tell("reconnecting")
@@ -115,7 +115,7 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._losses: dict[str, list[float]] = {}
         self._etas: dict[str, Eta] = {}
-        self._ascii = not (self._console.encoding or "").lower().startswith("utf")
+        self._ascii = not speaks_unicode(self._console.encoding)
 
     def __enter__(self) -> Bars:
         self._progress.start()

@@ -1,11 +1,13 @@
 """Help, nearest matches, and what each command loads."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
 
+from spinbot.home import Home
 from spinbot_cli.groups import FILES, PANELS
 from spinbot_cli.values import seconds, text_or_file
 
@@ -66,3 +68,19 @@ def test_a_transcript_may_be_a_file(tmp_path) -> None:
     assert text_or_file(f"@{tmp_path}/words.txt", "--transcript") == "the words"
     assert text_or_file(f"{tmp_path}/words.txt", "--transcript") == "the words"
     assert text_or_file("just words", "--transcript") == "just words"
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_terminal_without_the_letters_gets_their_numbers(spinbot: Run) -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    job_id = spinbot("generate", "-p", "a café robot says “hello”", "--detach", **ascii_only).stdout.strip()
+    listed = spinbot("jobs", **ascii_only)
+    assert listed.returncode == 0, listed.stderr
+    assert "caf\\xe9" in listed.stdout
+    assert json.loads(spinbot("jobs", "--json", **ascii_only).stdout)["jobs"][0]["jobId"] == job_id
+
+
+def test_a_worker_without_a_broker_elsewhere_is_refused(spinbot: Run, home: Home) -> None:
+    done = spinbot("worker")
+    assert done.returncode == 2
+    assert "REDIS_URL" in done.stderr

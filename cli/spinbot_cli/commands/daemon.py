@@ -90,6 +90,20 @@ def logs(
     out("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
 
 
+def worker(
+    redis: Annotated[
+        str | None, typer.Option("--redis", help="The broker of the other machine; default: REDIS_URL.", metavar="URL")
+    ] = None,
+) -> None:
+    """Lend this machine's workers to a daemon elsewhere that uses the same broker. Runs in the foreground.
+
+    spinbot worker --redis rediss://:password@studio:6379/0
+    """
+    if redis is not None:
+        os.environ["REDIS_URL"] = redis
+    os.execv(sys.executable, [sys.executable, "-m", "spinbot_daemon", "--workers-only"])
+
+
 def _show(client: Client, as_json: bool) -> None:
     health = client.ask("GET", "/health")
     facts: dict[str, Any] = {**_facts(client), **health}

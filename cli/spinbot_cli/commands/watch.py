@@ -93,6 +93,6 @@ def logs(
 
 def _print_from(client: Client, job: str, offset: int) -> int:
     data = client.raw("GET", f"/api/jobs/{job}/logs", None, {}, offset=offset)
-    sys.stdout.write(data.decode(errors="replace"))
+    sys.stdout.buffer.write(data)  # as it is: an offset may lie inside a letter
     sys.stdout.flush()
     return offset + len(data)
