@@ -14,7 +14,7 @@ from spinbot.errors import BadInput
 PANELS: dict[str, dict[str, str]] = {
     "Make": {"train": "train", "generate": "generate"},
     "Watch": {"watch": "watch", "wait": "watch", "logs": "watch", "status": "jobs", "jobs": "jobs"},
-    "Steer": {"cancel": "steer", "retry": "steer", "pause": "steer", "resume": "steer"},
+    "Steer": {"cancel": "steer", "retry": "steer", "rerun": "rerun", "pause": "steer", "resume": "steer"},
     "See what is there": {"voices": "catalogue", "looks": "catalogue", "models": "catalogue", "token": "catalogue"},
     "The machine": {"doctor": "doctor", "daemon": "daemon", "worker": "daemon"},
 }

@@ -102,6 +102,15 @@ def test_many_prompts_make_one_job_each(spinbot: Run, tmp_path: Any) -> None:
     assert len(done.stdout.split()) == 2
 
 
+def test_a_job_is_made_once_more_with_what_was_changed(spinbot: Run) -> None:
+    first = spinbot("generate", "-p", 'a red robot says "hello"', "--seed", "7", "--fps", "12", "--image", "-d").stdout
+    again = spinbot("rerun", first.strip(), "-d").stdout.strip()
+    other = spinbot("rerun", first.strip(), "--seed", "8", "-d").stdout.strip()
+    specs = [json.loads(spinbot("status", job, "--json").stdout)["spec"] for job in (first.strip(), again, other)]
+    assert specs[1] == specs[0]
+    assert specs[2] == {**specs[0], "seed": 8}
+
+
 def test_queues_are_paused_and_go_on(spinbot: Run) -> None:
     assert spinbot("pause", "train").stdout == "train is paused\n"
     queues = json.loads(spinbot("status", "--json").stdout)["queues"]

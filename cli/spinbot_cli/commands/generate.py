@@ -94,10 +94,18 @@ def generate(
     job_id = answer["jobId"]
     if jobs_file is not None:
         jobs_file.write_text(job_id + "\n")
+    see_through(client, answer, output, detach=detach, timeout=seconds(timeout), as_json=as_json)
+
+
+def see_through(
+    client: Client, answer: dict[str, Any], output: Path | None, *, detach: bool, timeout: float | None, as_json: bool
+) -> None:
+    """Watch the job that was answered with, and print where its result is. Raises what the job ended with."""
+    job_id = answer["jobId"]
     if detach:
         document(answer) if as_json else out(job_id)
         return
-    ended = watch_all(client, [job_id], as_json=as_json, timeout=seconds(timeout))[job_id]
+    ended = watch_all(client, [job_id], as_json=as_json, timeout=timeout)[job_id]
     check(ended)
     path = _deliver(client, job_id, ended["result"], output)
     if not as_json:
