@@ -53,7 +53,7 @@ daemon: $(STAMP) ## run the daemon in the foreground
 	$(BIN)/spinbot daemon run
 
 worker: $(STAMP) ## run the workers alone, on the broker of REDIS_URL
-	$(BIN)/python -m spinbot_daemon --workers-only
+	$(BIN)/spinbot worker
 
 wheel: $(STAMP) ## build the wheel into dist/
 	$(BIN)/pip wheel -q --no-deps -w dist .
