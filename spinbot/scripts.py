@@ -12,6 +12,16 @@ local function say(id, event, keep)
   redis.call('HSET', KEYS[1], 'last', event, 'last_id', event_id)
   return event_id
 end
+
+local function count(first)
+  for i = first, #ARGV, 2 do
+    if string.sub(ARGV[i], 1, 9) == 'exemplar:' then
+      redis.call('HSET', KEYS[6], ARGV[i], ARGV[i + 1])
+    else
+      redis.call('HINCRBYFLOAT', KEYS[6], ARGV[i], ARGV[i + 1])
+    end
+  end
+end
 """
 
 # KEYS job, stream, all-stream, index, index of the new state, counters, idempotency key (or '')
@@ -28,7 +38,7 @@ redis.call('HSET', KEYS[1], 'record', ARGV[2], 'state', 'queued', 'attempt', '1'
 redis.call('ZADD', KEYS[4], ARGV[4], ARGV[1])
 redis.call('ZADD', KEYS[5], ARGV[4], ARGV[1])
 if KEYS[7] ~= KEYS[1] then redis.call('SET', KEYS[7], ARGV[1], 'EX', ARGV[6]) end
-for i = 7, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[6], ARGV[i], ARGV[i + 1]) end
+count(7)
 return {'ok', say(ARGV[1], ARGV[5], 10000)}
 """
 )
@@ -47,7 +57,7 @@ if ARGV[4] == 'queued' then redis.call('HDEL', KEYS[1], 'cancel') end
 local created = redis.call('HGET', KEYS[1], 'created')
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('ZADD', KEYS[5], created, ARGV[1])
-for i = 8, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[6], ARGV[i], ARGV[i + 1]) end
+count(8)
 return {'ok', say(ARGV[1], ARGV[7], 10000)}
 """
 )

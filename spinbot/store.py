@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from redis import Redis
@@ -11,7 +11,7 @@ from spinbot import scripts
 from spinbot.errors import JobAlreadyOver, JobNotFound, NotAllowed, StaleAttempt
 from spinbot.events import Event, event_key, state_event
 from spinbot.jobs import MAX_ATTEMPTS, OVER, Active, Cancelled, Failed, Job, Kind, Queued, State, Status
-from spinbot.tally import increments
+from spinbot.tally import EXEMPLAR, increments
 
 ALL_EVENTS = "spinbot:events"
 COUNTERS = "spinbot:counters"
@@ -103,7 +103,25 @@ class JobStore:
 
     def counters(self) -> dict[str, float]:
         """Every counter since the store was made; see `tally.increments` for the names."""
-        return {name: float(value) for name, value in cast(dict[str, str], self.redis.hgetall(COUNTERS)).items()}
+        return {name: float(value) for name, value in self.tally().items() if not name.startswith(EXEMPLAR)}
+
+    def tally(self) -> dict[str, str]:
+        """The same as they are kept, with the exemplars."""
+        return cast(dict[str, str], self.redis.hgetall(COUNTERS))
+
+    def count_up(self, changes: Mapping[str, float | str]) -> None:
+        """Add to counters what comes from no change of state: steps done, models loaded, workers started again."""
+        if changes:
+            with self.redis.pipeline() as pipe:
+                for name, amount in changes.items():
+                    pipe.hincrbyfloat(COUNTERS, name, float(amount))
+                pipe.execute()
+
+    def last_heard(self, limit: int = 1000) -> list[tuple[Kind, float]]:
+        """Kind, and Unix time of the newest event, of each active job."""
+        job_ids = cast(list[str], self.redis.zrange(index_key("active"), 0, limit - 1))
+        rows = self._pipelined(lambda pipe: [pipe.hmget(job_key(job_id), ["kind", "last_id"]) for job_id in job_ids])
+        return [(kind, event_key(last_id)[0] / 1000) for kind, last_id in rows if kind and last_id]
 
     # -- changes of state
 
@@ -179,7 +197,7 @@ class JobStore:
                 job.attempt,
                 job.model_dump_json(),
                 _json(event),
-                *_pairs(increments(job)),
+                *_pairs(increments(job, old)),
             ],
         )
         match answer:
@@ -303,7 +321,7 @@ def _event(text: str, event_id: str) -> Event:
     return Event.model_validate_json(text).model_copy(update={"id": event_id})
 
 
-def _pairs(changes: dict[str, float]) -> list[str | float]:
+def _pairs(changes: Mapping[str, float | str]) -> list[str | float]:
     return [part for pair in changes.items() for part in pair]
 
 

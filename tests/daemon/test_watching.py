@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import Any
 
@@ -197,7 +198,7 @@ class TestSlowWatcher:
 def test_the_count_of_watchers_falls_when_they_leave(gateway, job, eventually):
     def connected() -> int:
         text = gateway.http.get("/metrics").text
-        return int(float(text.rpartition("websocket_clients_connected ")[2]))
+        return int(re.search(r"^websocket_clients_connected (\d+)$", text, re.MULTILINE)[1])
 
     with gateway.watch(f"?jobId={job.id}") as watcher:
         watcher.recv(timeout=5)

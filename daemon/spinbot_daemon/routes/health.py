@@ -40,7 +40,9 @@ def health(use: Use) -> Answer:
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(use: Use) -> PlainTextResponse:
     """For Prometheus."""
-    return PlainTextResponse(exposition(use.store, watchers=use.hub.connected), media_type=CONTENT_TYPE)
+    names = use.settings.metrics.original_names
+    text = exposition(use.store, watchers=use.hub.connected, original_names=names)
+    return PlainTextResponse(text, media_type=CONTENT_TYPE)
 
 
 @router.get("/docs", include_in_schema=False)

@@ -1,0 +1,61 @@
+"""What Prometheus reads: parsed by its own client library, compared with what the jobs did."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from spinbot.jobs import Completed, Failed, Job, TalkSpec, new_job
+from spinbot.store import JobStore
+
+
+def values(text: str) -> dict[str, float]:
+    """`name{label="value",...}` -> value, labels in order of their names."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
+
+
+def worked(store: JobStore, status: Completed | Failed, *, seconds: float) -> Job:
+    job = store.add(new_job(TalkSpec(prompt="x", say="x", scene="x")))
+    begun = store.begin(job.id, 1, "w")
+    assert begun.started is not None
+    return store.finish(job.id, 1, status.model_copy(update={"since": begun.started + seconds}))
+
+
+def test_histograms_count_how_long_jobs_took_by_their_outcome(gateway: Any, store: JobStore) -> None:
+    worked(store, Completed(result={}), seconds=3)
+    worked(store, Completed(result={}), seconds=40)
+    worked(store, Failed(error="no"), seconds=1)
+    read = values(gateway.http.get("/metrics").text)
+    completed = 'outcome="completed",queue="generate"'
+    name = "spinbot_job_duration_seconds"
+    assert read[f'{name}_bucket{{le="2",{completed}}}'] == 0
+    assert read[f'{name}_bucket{{le="5",{completed}}}'] == 1
+    assert read[f'{name}_bucket{{le="+Inf",{completed}}}'] == read[f"{name}_count{{{completed}}}"] == 2
+    assert abs(read[f"{name}_sum{{{completed}}}"] - 43) < 1e-3
+    assert read['spinbot_job_wait_seconds_count{queue="generate"}'] == 3
+    assert read["bullmq_job_duration_seconds_count"] == 3
+
+
+def test_the_originals_names_count_over_all_queues(gateway: Any, store: JobStore) -> None:
+    worked(store, Completed(result={}), seconds=1)
+    worked(store, Failed(error="no"), seconds=1)
+    read = values(gateway.http.get("/metrics").text)
+    counted = {state: read[f'bullmq_jobs_total{{state="{state}"}}'] for state in ("queued", "active", "completed")}
+    assert counted == {"queued": 2, "active": 2, "completed": 1}
+
+
+def test_a_job_that_is_lost_and_queued_again_is_in_one_state_at_a_time(
+    gateway: Any, store: JobStore, eventually: Callable[..., Any]
+) -> None:
+    job = store.add(new_job(TalkSpec(prompt="x", say="x", scene="x")))
+    store.begin(job.id, 1, "w")
+    store.lost(job.id, 1, "the worker died")
+    read = values(gateway.http.get("/metrics").text)
+    now = {state: read[f'spinbot_jobs{{queue="generate",state="{state}"}}'] for state in ("queued", "active", "failed")}
+    assert now == {"queued": 1, "active": 0, "failed": 0}
+    assert read['spinbot_jobs_total{queue="generate",state="queued"}'] == 2
