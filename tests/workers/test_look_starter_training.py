@@ -67,6 +67,12 @@ def test_each_known_word_is_one_token() -> None:
     assert [word for word in known_words() if len(tokenizer(word).input_ids) != 3] == []
 
 
+def test_words_have_the_same_numbers_every_time() -> None:
+    one, other = build_tokenizer().get_vocab(), build_tokenizer().get_vocab()
+    assert one == other
+    assert sorted(one.values()) == list(range(len(one)))
+
+
 def test_the_whole_program_runs_in_miniature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "images")]
     program.main(["all", "--tiny", *arguments])

@@ -7,11 +7,12 @@ the words and ignores the mouth.
 from __future__ import annotations
 
 import random
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -30,27 +31,35 @@ def known_words() -> list[str]:
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """Byte-pair encoding in which each known word is one token and any other falls into pieces."""
-    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    letters = list("abcdefghijklmnopqrstuvwxyz0123456789,.!?'-")
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000,
-        min_frequency=1,
-        show_progress=False,
-        end_of_word_suffix="</w>",
-        initial_alphabet=letters,
-    )
-    bpe.train_from_iterator([[word] for word in [*known_words(), *letters]], trainer)
-    import json
+    """Byte-pair encoding in which each known word is one token and any other falls into pieces.
 
-    learned = json.loads(bpe.to_str())["model"]
-    vocabulary = dict(learned["vocab"])
-    for letter in letters:  # a letter at the end of an unknown word
-        vocabulary.setdefault(letter + "</w>", len(vocabulary))
+    The merges are learned here and not by the tokenizers library, whose order among equally frequent pairs
+    changes from run to run: a text encoder that goes on from a checkpoint must find its words where they were.
+    """
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789,.!?'-"
+    spelled = [[*word[:-1], word[-1] + "</w>"] for word in known_words()]
+    vocabulary = {piece: i for i, piece in enumerate([*letters, *(letter + "</w>" for letter in letters)])}
+    merges: list[tuple[str, str]] = []
+    while any(len(pieces) > 1 for pieces in spelled):
+        counts = Counter(pair for pieces in spelled for pair in pairwise(pieces))
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        vocabulary.setdefault("".join(best), len(vocabulary))
+        spelled = [_merged(pieces, best) for pieces in spelled]
     for mark in ("<|startoftext|>", "<|endoftext|>"):
         vocabulary[mark] = len(vocabulary)
-    return CLIPTokenizer(vocab=vocabulary, merges=[tuple(pair) for pair in learned["merges"]], model_max_length=LENGTH)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)
+
+
+def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """`pieces` with each occurrence of `pair` made one."""
+    made: list[str] = []
+    for piece in pieces:
+        if made and (made[-1], piece) == pair:
+            made[-1] += piece
+        else:
+            made.append(piece)
+    return made
 
 
 def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
