@@ -31,6 +31,7 @@ class OverSocket(http.client.HTTPConnection):
         self.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
         answer = self.getresponse()
         data = answer.read()
+        self.close()  # the server closes an idle connection between long jobs; http.client opens another
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status} {data.decode()}")
         return json.loads(data)
