@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 
 from check_video import recognised
 
-PROMPT = 'a red robot says "good morning, the kettle is on"'
+SAID = "good morning, we will go to the house by the river today"
+PROMPT = f'a red robot says "{SAID}"'
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -65,8 +66,8 @@ def test_the_video_lasts_as_long_as_the_speech_and_moves(video: Path) -> None:
 
 def test_a_recogniser_hears_the_words_of_the_prompt(video: Path) -> None:
     heard = recognised((_sound(video, 16_000) * 32767).astype(np.int16))
-    said = ["good", "morning", "the", "kettle", "is", "on"]
-    assert sum(word in heard for word in said) >= 4, heard
+    said = SAID.replace(",", "").split()
+    assert sum(word in heard for word in said) >= 0.75 * len(said), heard
 
 
 def test_the_mouth_opens_with_the_loudness(video: Path) -> None:
