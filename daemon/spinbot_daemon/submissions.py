@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -21,6 +21,7 @@ from spinbot.prompt import read_prompt
 from spinbot.settings import Settings
 from spinbot.store import JobStore
 from spinbot_daemon.after import checked_after, may_run, training_of
+from spinbot_daemon.again import talk_again, training_again
 from spinbot_daemon.answers import names_of, refusal
 from spinbot_daemon.catalogue import STARTER, Catalogue
 from spinbot_daemon.inputs import Source, gather, link_file, link_tree, stage, staged_at, sync_folder, with_words
@@ -101,6 +102,28 @@ class Submissions:
                     link_tree(old / name, folder / name)
 
         return self._submit(job.spec, None, take_over, retry_of=job.id)
+
+    def rerun(self, job: Job, changes: dict[str, Any], key: str | None = None) -> Job:
+        """A new job for the same spec with `changes`, fields of a request; a training begins at its first step.
+
+        Raises:
+            BadInput: what was changed does not fit the job.
+        """
+        if isinstance(job.spec, TalkSpec):
+            return self.generate(talk_again(job.spec, changes), key)
+        if key and (known := self._store.known(f"rerun:{key}")):
+            return known
+        asked, spec = training_again(job.spec, changes)
+        if isinstance(spec, LookSpec):
+            spec = spec.model_copy(update={"model": self._catalogue.model(spec.model)})
+        inputs = self._home.job(job.id) / "inputs"
+        if not inputs.is_dir():
+            raise NotAllowed(f"the inputs of {job.id} are gone", hint="spinbot train takes them again")
+
+        def take(folder: Path) -> None:
+            link_tree(inputs, folder / "inputs")
+
+        return self._submit(spec, f"rerun:{key}" if key else None, take, asked=asked)
 
     # -- checks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,10 @@ def train(
     checkpoint_every: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints.")] = None,
     consent: Annotated[str | None, typer.Option(help="Who agreed to being learned, kept with the voice.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Most audio to take; default 30.")] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="One job for each file or folder in the folder, named after it.")
+    ] = False,
+    jobs_file: Annotated[Path | None, typer.Option(help="Write the ids of the jobs here too, one a line.")] = None,
     first: First = False,
     after: After = None,
     time_limit: Limit = None,
@@ -44,6 +49,8 @@ def train(
     spinbot train sample.wav --name ada
 
     spinbot train photos/ --name ada --caption 'a photo of ada'
+
+    spinbot train speakers/ --each --detach
 
     id=$(spinbot train a.wav --name a --detach) && spinbot wait "$id"
     """
@@ -65,14 +72,46 @@ def train(
     }
     given = {key: value for key, value in fields.items() if value is not None}
     client = Client().ensure()
-    answer = _submit(client, inputs, given)
+    if each and name is not None:
+        raise BadInput("--each and --name", hint="with --each every voice is named after its file or folder")
+    groups = [[path] for path in _samples(inputs)] if each else [inputs]
+    jobs: list[str] = []
+    with jobs_file.open("w") if jobs_file else nullcontext() as file:
+        for group in groups:
+            made = _submit(client, group, given)["jobs"]
+            jobs += made
+            if file is not None:  # as they are made: when a later sample is refused, these are known
+                print(*made, sep="\n", file=file, flush=True)
+            if detach and not as_json:
+                out("\n".join(made))
     if detach:
-        document(answer) if as_json else out("\n".join(answer["jobs"]))
+        if as_json:
+            document({"jobId": jobs[0], "status": "queued", "jobs": jobs})
         return
-    ended = watch_all(client, answer["jobs"], as_json=as_json, timeout=seconds(timeout))
+    see_trainings(client, jobs, timeout=seconds(timeout), as_json=as_json)
+
+
+def see_trainings(client: Client, jobs: list[str], *, timeout: float | None, as_json: bool) -> None:
+    """Watch `jobs` and say what each has made. Raises what the worst ended with."""
+    ended = watch_all(client, jobs, as_json=as_json, timeout=timeout)
+    for job_id in [] if as_json else jobs:
+        if ended[job_id]["state"] == "completed":
+            _say_result(client, job_id, ended[job_id]["result"])
     check_all(ended)
-    for job_id in [] if as_json else answer["jobs"]:
-        _say_result(client, job_id, ended[job_id]["result"])
+
+
+def _samples(inputs: list[Path]) -> list[Path]:
+    """With `--each`: the recordings and folders named, and those in the folders named, without their words."""
+    found: list[Path] = []
+    for path in inputs:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(one for one in path.iterdir() if not one.name.startswith(".") and one.suffix != ".txt")
+        if not inside:
+            raise BadInput(f"{path}: nothing to learn from in this folder", hint="pass a folder of recordings")
+        found += inside
+    return found
 
 
 def _submit(client: Client, inputs: list[Path], fields: dict[str, Any]) -> Any:

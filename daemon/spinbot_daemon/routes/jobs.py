@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from spinbot.jobs import Kind, State
 from spinbot_daemon.answers import Answer
+from spinbot_daemon.requests import GenerateRequest, TrainRequest
 from spinbot_daemon.routes.services import Use
+from spinbot_daemon.routes.submit import IdempotencyKey, body_of, read_json
 
 router = APIRouter(tags=["jobs"])
 JobId = Annotated[str, Path(description="train-7f3k2q or gen-7f3k2q")]
 CHUNK = 1 << 16
+CHANGES = {"anyOf": [TrainRequest.model_json_schema(), GenerateRequest.model_json_schema()]}
 
 
 @router.get("/api/status/{job_id}")
@@ -53,6 +57,16 @@ def retry(job_id: JobId, use: Use, fresh: bool = False) -> Answer:
     """A new job for the same request, from the last checkpoint unless `fresh`."""
     again = use.submissions.retry(use.jobs.get(job_id), fresh=fresh)
     return Answer({"jobId": again.id, "status": again.state, "retryOf": job_id}, status_code=202)
+
+
+@router.post("/api/jobs/{job_id}/rerun", status_code=202, openapi_extra=body_of(CHANGES, required=False))
+async def rerun(job_id: JobId, request: Request, use: Use, idempotency_key: IdempotencyKey = None) -> Answer:
+    """A new job for the same request, with what the body changes of it: the same to the bit when it is empty."""
+    body = await request.body()
+    changes = await run_in_threadpool(read_json, body) if body else {}
+    job = await run_in_threadpool(use.jobs.get, job_id)
+    again = await run_in_threadpool(use.submissions.rerun, job, changes, idempotency_key)
+    return Answer({"jobId": again.id, "status": again.state}, status_code=202)
 
 
 @router.get("/api/jobs/{job_id}/logs", response_class=StreamingResponse)

@@ -25,17 +25,17 @@ IdempotencyKey = Annotated[
 UPLOADS = ("files", "sample")
 
 
-def _body(schema: dict[str, Any], *, upload: bool = False) -> dict[str, Any]:
+def body_of(schema: dict[str, Any], *, upload: bool = False, required: bool = True) -> dict[str, Any]:
     """For /docs: the body is read by hand, since JSON is read whatever its content type says."""
     content = {"application/json": {"schema": schema}}
     if upload:
         files = {"type": "array", "items": {"type": "string", "format": "binary"}}
         properties = {**schema["properties"], "files": files}
         content["multipart/form-data"] = {"schema": {**schema, "properties": properties}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
-@router.post("/api/train", status_code=202, openapi_extra=_body(TrainRequest.model_json_schema(), upload=True))
+@router.post("/api/train", status_code=202, openapi_extra=body_of(TrainRequest.model_json_schema(), upload=True))
 async def train(request: Request, use: Use, idempotency_key: IdempotencyKey = None) -> Answer:
     """Learn a voice from recordings, a look from pictures. JSON with paths on this machine, or an upload."""
     fields, uploads = await _read(request)
@@ -49,7 +49,7 @@ async def train(request: Request, use: Use, idempotency_key: IdempotencyKey = No
     return Answer({"jobId": ids[0], "status": jobs[0].state, "jobs": ids}, status_code=202)
 
 
-@router.post("/api/generate", status_code=202, openapi_extra=_body(GenerateRequest.model_json_schema()))
+@router.post("/api/generate", status_code=202, openapi_extra=body_of(GenerateRequest.model_json_schema()))
 async def generate(request: Request, use: Use, idempotency_key: IdempotencyKey = None) -> Answer:
     """Make a talking video, or only its picture or its speech."""
     fields, uploads = await _read(request)
