@@ -55,6 +55,7 @@ class LookManifest(Manifest):
     kind: Literal["look"] = "look"
     name: str
     model: str
+    model_revision: str | None = Field(default=None, description="the commit, of a model from the hub")
     sources: list[Source]
     captions: list[str]
     rank: int

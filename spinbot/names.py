@@ -8,6 +8,8 @@ import secrets
 from spinbot.errors import BadInput
 
 NAME_RULE = "1 to 64 of the letters a-z, A-Z, digits, '-', '_' and '.', starting with a letter or digit"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+"""A model on the hub: org/name."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 JOB_ID_PATTERN = r"^(train|gen)-[0-9a-z]{6,12}$"
 RESERVED = frozenset({"starter", "none", "all"})

@@ -11,10 +11,9 @@ from typing import Any
 from spinbot.errors import BadInput, SpinbotError
 from spinbot.home import Home
 from spinbot.manifests import LookManifest, Manifest, VoiceManifest, read_look, read_voice
-from spinbot.names import NAME_PATTERN
+from spinbot.names import HUB_ID, NAME_PATTERN
 
 STARTER = "starter"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
 class Catalogue:

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Container, Mapping
 
 from spinbot.errors import NotAllowed, NotFound
-from spinbot.jobs import KINDS, Active, Job
-from spinbot.store import JobStore
+from spinbot.jobs import KINDS, Active, Cancelled, Job
+from spinbot.store import PARKED, JobStore
 from spinbot_daemon.after import may_run
 from spinbot_daemon.transport import Transport, rq_id
 
@@ -37,6 +37,7 @@ class Recovery:
         self._transport = transport
         self._clock = clock
         self._missing_since: dict[str, float] = {}
+        self._asked_since: dict[tuple[str, int], float] = {}
 
     def worker_died(self, worker: str, why: str) -> list[Job]:
         """Queue again, or fail at the second death, what `worker` was at. Returns those jobs."""
@@ -71,6 +72,40 @@ class Recovery:
         for worker in sorted(gone):
             self.worker_died(worker, f"the worker {worker} stopped answering")
         self.reconcile()
+
+    def end_hung(self, ours: Container[str], within: float) -> list[str]:
+        """End jobs that were asked to stop and have not for `within` seconds; the workers that are to be killed.
+
+        A worker ends itself when its job does not listen (`Reporter`), but not one whose every thread stands still: in
+        C code that keeps the interpreter's lock, or stopped by a signal. The end is written first, so that the death
+        that follows does not queue the job again.
+        """
+        asked: dict[tuple[str, int], float] = {}
+        hung: list[str] = []
+        for job in self._active():
+            if not isinstance(job.status, Active) or job.status.worker not in ours:
+                continue
+            reason = self._store.cancel_requested(job.id)
+            if not reason:
+                continue
+            now, key = self._clock(), (job.id, job.attempt)
+            asked[key] = self._asked_since.get(key, now)
+            if now - asked[key] >= within and self._end_hung_job(job, reason):
+                hung.append(job.status.worker)
+        self._asked_since = asked
+        return hung
+
+    def _end_hung_job(self, job: Job, reason: str) -> bool:
+        def change() -> Job:
+            if reason == PARKED:
+                return self._store.requeue(job.id, job.attempt, reason)
+            status = Cancelled(reason=f"{reason} (its process had to be killed)")
+            return self._store.finish(job.id, job.attempt, status)
+
+        moved = self._quietly(job, change)
+        if moved is not None:
+            log.warning("%s attempt %d did not stop when asked; it is %s", job.id, job.attempt, moved.state)
+        return moved is not None
 
     def reconcile(self) -> None:
         """Enqueue every queued job that is in no queue, oldest first.

@@ -41,6 +41,10 @@ from spinbot_daemon.transport import Transport
 
 SWEEP = 5.0
 """Seconds between sweeps."""
+HUNG_POLL = 1.0
+"""Seconds between looks for workers that do not stop when asked."""
+HUNG_GRACE = 2.0
+"""Seconds more than the worker's own grace: one that can end itself says better why."""
 UP_WITHIN = 30.0
 """Seconds broker and gateway have to come up; reading a large log takes a while."""
 WORKERS_STOP = 8.0
@@ -114,6 +118,7 @@ class Supervisor:
             self._start_gateway()
         self._start_workers()
         self._in(SWEEP, self._sweep)
+        self._in(HUNG_POLL, self._kill_hung)
         log.info("up, pid %d", os.getpid())
 
     def _start_gateway(self) -> None:
@@ -280,6 +285,15 @@ class Supervisor:
             log.warning("the broker does not answer (%s); the sweep waits", type(error).__name__)
         except ValidationError as error:  # a record of another version: no reason to take the daemon down
             log.error("a job cannot be read: %s", error)
+
+    def _kill_hung(self) -> None:
+        self._in(HUNG_POLL, self._kill_hung)
+        try:
+            hung = self._recovery.end_hung(self._workers, self._settings.stop_grace + HUNG_GRACE)
+        except (RedisError, ValidationError):  # the sweep says so; this is asked again in a second
+            return
+        for name in hung:
+            self._workers[name].signal(signal.SIGKILL)
 
     # -- small things
 

@@ -16,6 +16,7 @@ from spinbot.files import new_file
 from spinbot.jobs import Job, TalkSpec
 from spinbot.manifests import read_look, read_voice
 from spinbot_workers.look.engine import Look
+from spinbot_workers.look.hub import on_this_machine
 from spinbot_workers.look.words import unknown_words
 from spinbot_workers.paths import STARTER_LOOK, starter_voice
 from spinbot_workers.reporter import Reporter
@@ -89,7 +90,7 @@ def _look(warm: Warm, spec: TalkSpec, report: Reporter, warnings: list[str]) -> 
     report.step("look", 0, 1, f"Loading the image model {spec.model}")
     look = warm.models.get(
         (f"look:{spec.model}", warm.device),
-        lambda: Look.load(spec.model, starter=STARTER_LOOK, device=warm.device),
+        lambda: Look.load(on_this_machine(spec.model, report)[0], starter=STARTER_LOOK, device=warm.device),
     )
     if spec.look:
         manifest = read_look(warm.home.looks / spec.look)

@@ -51,7 +51,7 @@ def run(warm: Warm, job: Job) -> None:
         # Only here can a job that no longer looks at its flag be ended: with its process.
         log.error("%s did not stop in %g s; this process ends", job.id, warm.settings.stop_grace)
         if not warm.leaving:
-            _end(warm, job, Cancelled(reason=f"{reason} (its process had to be ended)"))
+            _end(warm, job, _stopped(warm, job, reporter, f"{reason} (its process had to be ended)"))
         os._exit(75)
 
     reporter = Reporter(
@@ -80,11 +80,7 @@ def _perform(warm: Warm, job: Job, body: Body, reporter: Reporter) -> Status:
             return Completed(result=body(warm, job, reporter))
     except StopRequested:
         log.info("%s stopped: %s", job.id, reporter.stop_reason)
-        if warm.leaving or reporter.stop_reason == PARKED:
-            return Queued(reason=LEAVING if warm.leaving else PARKED)
-        if reporter.timed_out:
-            return Failed(error=reporter.stop_reason, hint=f"spinbot retry {job.id} goes on from its checkpoint")
-        return Cancelled(reason=reporter.stop_reason)
+        return _stopped(warm, job, reporter, reporter.stop_reason)
     except SpinbotError as error:
         log.error("%s failed: %s", job.id, error, exc_info=error.__cause__)
         return Failed(error=str(error), hint=error.hint)
@@ -98,6 +94,15 @@ def _perform(warm: Warm, job: Job, body: Body, reporter: Reporter) -> Status:
             return Failed(error=f"out of memory on {warm.device}: {str(error).splitlines()[0]}", hint=LESS_MEMORY)
         last = traceback.format_exception_only(error)[-1].strip()
         return Failed(error=last, hint=f"spinbot logs {job.id} has the traceback")
+
+
+def _stopped(warm: Warm, job: Job, reporter: Reporter, reason: str) -> Status:
+    """What a job that was asked to stop is then, however it had to be stopped."""
+    if warm.leaving or reporter.stop_reason == PARKED:
+        return Queued(reason=LEAVING if warm.leaving else PARKED)
+    if reporter.timed_out:
+        return Failed(error=reason, hint=f"spinbot retry {job.id} goes on from its checkpoint")
+    return Cancelled(reason=reason)
 
 
 def _waiting(reporter: Reporter, device: str) -> Callable[[str], None]:

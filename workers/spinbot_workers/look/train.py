@@ -24,6 +24,7 @@ from spinbot.files import new_file, new_folder, write_atomic
 from spinbot.manifests import LookManifest
 from spinbot_workers.look.dataset import Example, read_examples
 from spinbot_workers.look.engine import LORA_FILE, Look
+from spinbot_workers.look.hub import on_this_machine
 from spinbot_workers.report import Report
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -63,7 +64,8 @@ def train_look(
         JobFailed: the training diverged.
     """
     report.step("read", 0, 1, "Reading the pictures")
-    look = Look.load(model, starter=starter, device=device)
+    source, revision = on_this_machine(model, report)
+    look = Look.load(source, starter=starter, device=device)
     pipe = look.pipe
     if not isinstance(pipe, StableDiffusionPipeline):
         raise BadInput(
@@ -117,7 +119,7 @@ def train_look(
         report.step("train", done, steps, "Learning the look", metrics={"loss": losses[-1]}, preview=fresh)
 
     report.step("preview", 0, 1, "Saving the look")
-    return _save(unet, preview, out, examples, name, model, steps, seed, rank, losses, consent, report)
+    return _save(unet, preview, out, examples, name, (model, revision), steps, seed, rank, losses, consent, report)
 
 
 def _encode(pipe: Any, examples: list[Example], device: str, report: Report) -> tuple[Tensor, Tensor, Tensor]:
@@ -215,7 +217,7 @@ def _save(
     out: Path,
     examples: list[Example],
     name: str,
-    model: str,
+    learned_on: tuple[str, str | None],
     steps: int,
     seed: int,
     rank: int,
@@ -232,7 +234,8 @@ def _save(
         shutil.copyfile(preview, folder / "preview.png")
         manifest = LookManifest(
             name=name,
-            model=model,
+            model=learned_on[0],
+            model_revision=learned_on[1],
             sources=[example.source for example in examples],
             captions=sorted({example.caption for example in examples}),
             rank=rank,
