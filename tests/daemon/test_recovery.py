@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from spinbot.jobs import Job, TalkSpec, new_job
+from spinbot.store import PARKED
 from spinbot_daemon.recovery import MISSING_SECONDS, Recovery
 from spinbot_daemon.transport import Transport, rq_id
 
@@ -141,4 +142,39 @@ def test_at_the_start_with_a_broker_elsewhere_only_our_dead_are_lost(recovery, s
 def test_what_we_interrupted_does_not_count_against_the_job(recovery, store, job):
     store.begin(job.id, 1, "w")
     recovery.hand_back({"w"}, "the daemon was stopped")
+    assert (store.get(job.id).state, store.get(job.id).attempt) == ("queued", 1)
+
+
+def test_a_worker_of_ours_that_does_not_stop_when_asked_is_to_be_killed_and_its_job_is_cancelled(
+    recovery, store, clock, job
+):
+    store.begin(job.id, 1, "mine")
+    assert recovery.end_hung({"mine"}, 22) == []
+    clock.now = 100.0  # running for long is no reason; being asked is
+    store.cancel(job.id)
+    assert recovery.end_hung({"mine"}, 22) == []
+    clock.now = 121.0
+    assert recovery.end_hung({"mine"}, 22) == []
+    clock.now = 122.0
+    assert recovery.end_hung({"mine"}, 22) == ["mine"]
+    assert store.get(job.id).status.reason == "cancelled by the user (its process had to be killed)"
+    recovery.worker_died("mine", "the worker mine was killed by SIGKILL")
+    assert store.get(job.id).state == "cancelled"
+
+
+def test_a_hung_worker_of_another_machine_is_not_ours_to_kill(recovery, store, clock, job):
+    store.begin(job.id, 1, "far")
+    store.cancel(job.id)
+    for now in (0.0, 60.0):
+        clock.now = now
+        assert recovery.end_hung({"mine"}, 22) == []
+    assert store.get(job.id).state == "active"
+
+
+def test_a_hung_job_that_was_to_be_parked_is_queued_again(recovery, store, clock, job):
+    store.begin(job.id, 1, "mine")
+    store.park(job.id)
+    recovery.end_hung({"mine"}, 22)
+    clock.now = 22.0
+    assert recovery.end_hung({"mine"}, 22) == ["mine"]
     assert (store.get(job.id).state, store.get(job.id).attempt) == ("queued", 1)

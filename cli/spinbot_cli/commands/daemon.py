@@ -1,24 +1,20 @@
-"""spinbot daemon start, stop, status, run, restart and logs"""
+"""spinbot daemon start, stop, status, run, restart, logs, install and uninstall"""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import signal
 import sys
-import time
 from typing import Annotated, Any
 
 import typer
 
 from spinbot import __version__
-from spinbot.errors import DaemonUnreachable, NotFound
-from spinbot_cli.client import START_HINT, Client
+from spinbot.errors import NotFound
+from spinbot_cli.client import Client
+from spinbot_cli.commands import service
 from spinbot_cli.options import Json
+from spinbot_cli.process import end, facts
 from spinbot_cli.say import document, duration, out, tell
-
-STOP_WITHIN = 15.0
 
 app = typer.Typer(
     help="The background process.", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -38,23 +34,11 @@ def start(as_json: Json = False) -> None:
 def stop(as_json: Json = False) -> None:
     """Stop it. Running jobs write a checkpoint and go on at the next start."""
     client = Client()
-    facts = _facts(client)
-    runs = bool(facts) and _runs(client)
-    if runs:
-        _end(client, facts["pid"])
-    elif not as_json:
+    ran = end(client)
+    if not ran and not as_json:
         tell("the daemon is not running")
     if as_json:
-        document({"stopped": runs})
-
-
-def _end(client: Client, pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_WITHIN
-    while _runs(client):
-        if time.monotonic() > deadline:
-            raise DaemonUnreachable(f"the daemon, pid {pid}, does not end", hint=f"kill -9 {pid}")
-        time.sleep(0.05)
+        document({"stopped": ran})
 
 
 @app.command()
@@ -90,6 +74,10 @@ def logs(
     out("\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
 
 
+app.command()(service.install)
+app.command()(service.uninstall)
+
+
 def worker(
     redis: Annotated[
         str | None, typer.Option("--redis", help="The broker of the other machine; default: REDIS_URL.", metavar="URL")
@@ -106,37 +94,15 @@ def worker(
 
 def _show(client: Client, as_json: bool) -> None:
     health = client.ask("GET", "/health")
-    facts: dict[str, Any] = {**_facts(client), **health}
+    known: dict[str, Any] = {**facts(client), **health}
     if as_json:
-        document(facts)
+        document(known)
     else:
         out(
             f"running for {duration(health['uptimeSeconds'])}, version {health['version']}, {health['workers']} workers"
         )
-        out(f"url     {facts.get('url', client.url)}\nsocket  {facts.get('socket', '-')}")
+        out(f"url     {known.get('url', client.url)}\nsocket  {known.get('socket', '-')}")
         for problem in health.get("problems", []):
             tell(f"problem: {problem}")
     if health["version"] != __version__:
         tell(f"the daemon is version {health['version']}, this is {__version__}: spinbot daemon restart")
-
-
-def _facts(client: Client) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads(client.home.daemon_file.read_text())
-        return facts
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DaemonUnreachable(f"{client.home.daemon_file} cannot be read: {error}", hint=START_HINT) from error
-
-
-def _runs(client: Client) -> bool:
-    """Whether a daemon holds the lock of this home. Its pid alone may be another program's by now, or a zombie's."""
-    try:
-        with client.home.daemon_lock.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
