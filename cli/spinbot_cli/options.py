@@ -14,3 +14,8 @@ First = Annotated[bool, typer.Option("--first", help="Before the others in its q
 After = Annotated[str | None, typer.Option("--after", help="Run when this job has completed.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed repeats the result.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="More steps take longer.")]
+NoPreview = Annotated[bool, typer.Option("--no-preview", help="No picture in the terminal.")]
+OnDoneText = Annotated[
+    str | None,
+    typer.Option("--on-done", help="Run this when a job is over: 'notify-send {state} {id}'.", metavar="COMMAND"),
+]

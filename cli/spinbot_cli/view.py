@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +15,8 @@ from spinbot_cli.say import duration, speaks_unicode, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from spinbot_cli.client import Client
 
 OVER = frozenset({"completed", "failed", "cancelled"})
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -31,25 +33,28 @@ class View(Protocol):
         """The connection broke and is being made again."""
 
 
-def show_until_over(events: Iterable[Event], view: View) -> dict[str, Event]:
-    """Show `events`; returns the last event of each job that is over, by its id."""
+def show_until_over(
+    events: Iterable[Event], view: View, on_over: Callable[[Event], None] = lambda event: None
+) -> dict[str, Event]:
+    """Show `events`; returns the last event of each job that is over, by its id, after `on_over` was told of it."""
     ended: dict[str, Event] = {}
     for event in events:
         view.show(event)
         if event["type"] == "state" and event["state"] in OVER:
             ended[event["jobId"]] = event
+            on_over(event)
     return ended
 
 
 @contextmanager
-def a_view(*, as_json: bool = False, quiet: bool = False) -> Iterator[View]:
-    """Bars when stderr is a terminal that can draw them."""
+def a_view(*, as_json: bool = False, quiet: bool = False, pictures: Client | None = None) -> Iterator[View]:
+    """Bars when stderr is a terminal that can draw them, with the picture as it forms when `pictures` are wanted."""
     if as_json:
         yield Ndjson()
     elif quiet:
         yield Silent()
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        with Bars() as bars:
+        with Bars(pictures) as bars:
             yield bars
     else:
         yield Lines()
@@ -97,9 +102,19 @@ class Lines:
 class Bars:
     """One bar for each job: stage, step, it/s, loss with its history, time gone and time left."""
 
-    def __init__(self) -> None:
-        from rich.console import Console
+    def __init__(self, pictures: Client | None = None) -> None:
+        from rich.console import Console, RenderableType
         from rich.progress import BarColumn, Progress, TextColumn
+
+        from spinbot_cli.preview import Picture, wanted
+
+        bars = self
+
+        class BarsAndPicture(Progress):
+            def get_renderables(self) -> Iterator[RenderableType]:
+                yield from super().get_renderables()
+                if bars._picture is not None and bars._picture.drawn is not None:
+                    yield bars._picture.drawn
 
         self._console = Console(stderr=True)
         bar = 20 if self._console.width >= 70 else 6
@@ -110,12 +125,14 @@ class Bars:
             TextColumn("{task.fields[text]}", markup=False),
         ]
         self._beside = bar + len(" 100% ") + 2
-        self._progress: Progress = Progress(*columns, console=self._console, refresh_per_second=8)
+        self._picture = Picture(pictures, self._console) if pictures and wanted(self._console) else None
+        self._progress: Progress = BarsAndPicture(*columns, console=self._console, refresh_per_second=8)
         self._began: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
         self._losses: dict[str, list[float]] = {}
         self._etas: dict[str, Eta] = {}
         self._ascii = not speaks_unicode(self._console.encoding)
+        self._url = ""
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -148,6 +165,16 @@ class Bars:
         if self._ascii:
             text = text.encode("ascii", "replace").decode()
         self._progress.update(self._tasks[job_id], completed=event["progress"], text=self._cut(text, job_id))
+        self._show_picture(event)
+
+    def _show_picture(self, event: Event) -> None:
+        """Only of one job: of several, the bars are what is to be compared."""
+        if self._picture is None or len(self._tasks) > 1:
+            return
+        if preview := event.get("preview"):
+            self._url = preview
+        if self._url and event["state"] in ("active", "completed"):
+            self._picture.show(self._url, event["id"], at_once=event["state"] == "completed")
 
     def _cut(self, text: str, job_id: str) -> str:
         """What fits in the line, so that no bar takes two. The figures come first: they are what must be seen."""

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 from spinbot.errors import JobCancelled, JobFailed
 from spinbot_cli.client import Client
+from spinbot_cli.on_done import OnDone
 from spinbot_cli.say import tell
 from spinbot_cli.view import Event, a_view, show_until_over
 
 
 def watch_all(
-    client: Client, job_ids: Sequence[str], *, as_json: bool = False, quiet: bool = False, timeout: float | None = None
+    client: Client,
+    job_ids: Sequence[str],
+    *,
+    as_json: bool = False,
+    quiet: bool = False,
+    timeout: float | None = None,
+    preview: bool = True,
+    on_done: OnDone | None = None,
 ) -> dict[str, Event]:
     """Show `job_ids` to their end; returns the last event of each.
 
@@ -21,12 +29,16 @@ def watch_all(
     from spinbot_cli.follow import follow  # websockets: only where something is watched
 
     try:
-        with a_view(as_json=as_json, quiet=quiet) as view:
-            return show_until_over(follow(client, job_ids, timeout=timeout, on_break=view.broke), view)
+        with a_view(as_json=as_json, quiet=quiet, pictures=client if preview else None) as view:
+            events = follow(client, job_ids, timeout=timeout, on_break=view.broke)
+            return show_until_over(events, view, on_done or (lambda event: None))
     except KeyboardInterrupt:
         names = " ".join(job_ids)
         tell(f"stopped watching; {'the jobs go' if len(job_ids) > 1 else 'the job goes'} on: spinbot watch {names}")
         raise JobCancelled("interrupted", hint=f"to cancel: spinbot cancel {names}") from None
+    finally:
+        if on_done is not None:
+            on_done.finish()
 
 
 def check(event: Event) -> None:

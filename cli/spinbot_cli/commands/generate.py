@@ -13,7 +13,8 @@ from spinbot.files import new_file
 from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.near import nearest
-from spinbot_cli.options import After, Detach, First, Json, Limit, Seed, Steps, Timeout
+from spinbot_cli.on_done import OnDone, checked
+from spinbot_cli.options import After, Detach, First, Json, Limit, NoPreview, OnDoneText, Seed, Steps, Timeout
 from spinbot_cli.say import document, out, tell
 from spinbot_cli.values import seconds
 from spinbot_cli.watching import check, watch_all
@@ -54,6 +55,8 @@ def generate(
     after: After = None,
     time_limit: Limit = None,
     detach: Detach = False,
+    no_preview: NoPreview = False,
+    on_done: OnDoneText = None,
     timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +87,7 @@ def generate(
     }
     given = {key: value for key, value in fields.items() if value is not None}
     client = Client().ensure()
+    told = checked(client, on_done, detach=detach or prompts_file is not None)
     if prompts_file is not None:
         _many(client, prompts_file, given, jobs_file)
         return
@@ -94,18 +98,25 @@ def generate(
     job_id = answer["jobId"]
     if jobs_file is not None:
         jobs_file.write_text(job_id + "\n")
-    see_through(client, answer, output, detach=detach, timeout=seconds(timeout), as_json=as_json)
-
-
-def see_through(
-    client: Client, answer: dict[str, Any], output: Path | None, *, detach: bool, timeout: float | None, as_json: bool
-) -> None:
-    """Watch the job that was answered with, and print where its result is. Raises what the job ended with."""
-    job_id = answer["jobId"]
     if detach:
         document(answer) if as_json else out(job_id)
         return
-    ended = watch_all(client, [job_id], as_json=as_json, timeout=timeout)[job_id]
+    see_through(client, answer, output, timeout=seconds(timeout), as_json=as_json, preview=not no_preview, on_done=told)
+
+
+def see_through(
+    client: Client,
+    answer: dict[str, Any],
+    output: Path | None,
+    *,
+    timeout: float | None,
+    as_json: bool,
+    preview: bool = True,
+    on_done: OnDone | None = None,
+) -> None:
+    """Watch the job that was answered with, and print where its result is. Raises what the job ended with."""
+    job_id = answer["jobId"]
+    ended = watch_all(client, [job_id], as_json=as_json, timeout=timeout, preview=preview, on_done=on_done)[job_id]
     check(ended)
     path = _deliver(client, job_id, ended["result"], output)
     if not as_json:

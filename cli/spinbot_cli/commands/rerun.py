@@ -61,9 +61,9 @@ def rerun(
     }
     given = {key: value for key, value in changes.items() if value is not None}
     answer = client.submit(f"/api/jobs/{job}/rerun", given)
-    if kind == "generate":
-        see_through(client, answer, output, detach=detach, timeout=seconds(timeout), as_json=as_json)
-    elif detach:
+    if detach:
         document(answer) if as_json else out(answer["jobId"])
+    elif kind == "generate":
+        see_through(client, answer, output, timeout=seconds(timeout), as_json=as_json)
     else:
         see_trainings(client, [answer["jobId"]], timeout=seconds(timeout), as_json=as_json)

@@ -10,7 +10,8 @@ import typer
 
 from spinbot.errors import BadInput
 from spinbot_cli.client import Client
-from spinbot_cli.options import After, Detach, First, Json, Limit, Seed, Steps, Timeout
+from spinbot_cli.on_done import OnDone, checked
+from spinbot_cli.options import After, Detach, First, Json, Limit, OnDoneText, Seed, Steps, Timeout
 from spinbot_cli.say import document, out
 from spinbot_cli.values import seconds, text_or_file
 from spinbot_cli.watching import check_all, watch_all
@@ -41,6 +42,7 @@ def train(
     after: After = None,
     time_limit: Limit = None,
     detach: Detach = False,
+    on_done: OnDoneText = None,
     timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
@@ -74,6 +76,7 @@ def train(
     client = Client().ensure()
     if each and name is not None:
         raise BadInput("--each and --name", hint="with --each every voice is named after its file or folder")
+    told = checked(client, on_done, detach=detach)
     groups = [[path] for path in _samples(inputs)] if each else [inputs]
     jobs: list[str] = []
     with jobs_file.open("w") if jobs_file else nullcontext() as file:
@@ -88,12 +91,14 @@ def train(
         if as_json:
             document({"jobId": jobs[0], "status": "queued", "jobs": jobs})
         return
-    see_trainings(client, jobs, timeout=seconds(timeout), as_json=as_json)
+    see_trainings(client, jobs, timeout=seconds(timeout), as_json=as_json, on_done=told)
 
 
-def see_trainings(client: Client, jobs: list[str], *, timeout: float | None, as_json: bool) -> None:
+def see_trainings(
+    client: Client, jobs: list[str], *, timeout: float | None, as_json: bool, on_done: OnDone | None = None
+) -> None:
     """Watch `jobs` and say what each has made. Raises what the worst ended with."""
-    ended = watch_all(client, jobs, as_json=as_json, timeout=timeout)
+    ended = watch_all(client, jobs, as_json=as_json, timeout=timeout, on_done=on_done)
     for job_id in [] if as_json else jobs:
         if ended[job_id]["state"] == "completed":
             _say_result(client, job_id, ended[job_id]["result"])
