@@ -13,7 +13,7 @@ from spinbot.errors import BadInput
 
 PANELS: dict[str, dict[str, str]] = {
     "Make": {"train": "train", "generate": "generate"},
-    "Watch": {"watch": "watch", "wait": "watch", "logs": "watch", "status": "jobs", "jobs": "jobs"},
+    "Watch": {"watch": "watch", "wait": "watch", "logs": "watch", "status": "jobs", "jobs": "jobs", "top": "top"},
     "Steer": {"cancel": "steer", "retry": "steer", "rerun": "rerun", "pause": "steer", "resume": "steer"},
     "See what is there": {"voices": "catalogue", "looks": "catalogue", "models": "catalogue", "token": "catalogue"},
     "The machine": {"doctor": "doctor", "daemon": "daemon", "worker": "daemon"},

@@ -29,6 +29,7 @@ class Picture:
         self._console = console
         self._fetched = 0.0
         self._shown = ""
+        self._renderable = _renderable()  # the terminal is asked before the bars move on it
         self.drawn: RenderableType | None = None
 
     def show(self, url: str, moment: str, *, at_once: bool = False) -> bool:
@@ -57,7 +58,7 @@ class Picture:
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
             return None
         columns = min(self._console.width - 2, round(2 * rows * picture.width / picture.height))
-        drawn: RenderableType = _renderable()(picture, width=columns, height=rows)
+        drawn: RenderableType = self._renderable(picture, width=columns, height=rows)
         return drawn
 
 

@@ -40,14 +40,13 @@ def _red(text: str) -> str:
     return f"\x1b[1;31m{text}\x1b[0m" if coloured else text
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their content; on a terminal the last one is cut where the line ends."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with columns as wide as their content; on a terminal the last one is cut where the line ends."""
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
-    for line in lines:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        out(text if len(text) <= limit else text[: max(1, limit - 1)] + ellipsis(sys.stdout.encoding))
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return [text if len(text) <= limit else text[: max(1, limit - 1)] + ellipsis(sys.stdout.encoding) for text in texts]
 
 
 def speaks_unicode(encoding: str | None) -> bool:

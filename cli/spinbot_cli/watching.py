@@ -28,8 +28,9 @@ def watch_all(
     """
     from spinbot_cli.follow import follow  # websockets: only where something is watched
 
+    pictures = client if preview and len(job_ids) == 1 and job_ids[0].startswith("gen-") else None
     try:
-        with a_view(as_json=as_json, quiet=quiet, pictures=client if preview else None) as view:
+        with a_view(as_json=as_json, quiet=quiet, pictures=pictures) as view:
             events = follow(client, job_ids, timeout=timeout, on_break=view.broke)
             return show_until_over(events, view, on_done or (lambda event: None))
     except KeyboardInterrupt:

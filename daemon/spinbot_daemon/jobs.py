@@ -45,6 +45,8 @@ class Jobs:
             answer["started"] = job.started
         if job.is_over:
             answer["ended"] = job.status.since
+        if isinstance(job.spec, TalkSpec) and job.spec.voice:
+            answer["voice"] = job.spec.voice
         if job.after:
             answer["after"] = job.after
         if job.retry_of:

@@ -47,7 +47,7 @@ def _show(what: str, header: list[str], row: Any, as_json: bool) -> None:
     if as_json:
         document(found)
     else:
-        table(header, [row(item) for item in found[what]])
+        out("\n".join(table(header, [row(item) for item in found[what]])))
 
 
 def _voice(item: dict[str, Any]) -> list[str]:

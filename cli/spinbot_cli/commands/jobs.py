@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spinbot.errors import BadInput
 from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.options import Json
@@ -62,32 +63,50 @@ def jobs(
     voice: Annotated[str | None, typer.Option(help="Only those that make or use this voice.")] = None,
     since: Annotated[str | None, typer.Option(help="Made within the last 2h or 7d.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show them until Ctrl-C, as they change.")] = False,
     as_json: Json = False,
 ) -> None:
     """List jobs, newest first.
 
     spinbot jobs --state failed --since 7d
     """
+    if watch and as_json:
+        raise BadInput("--watch and --json", hint="GET /ws without a jobId streams the events of all jobs")
     client = Client().ensure()
+    if watch:
+        from spinbot_cli.live import keep_showing
+
+        keep_showing(client, lambda: _lines(_found(client, state, kind, voice, since, limit)))
+        return
+    found = _found(client, state, kind, voice, since, limit)
+    if as_json:
+        document({"jobs": found})
+    else:
+        out("\n".join(_lines(found)))
+
+
+def _found(
+    client: Client, state: State | None, kind: Kind | None, voice: str | None, since: str | None, limit: int
+) -> list[dict[str, Any]]:
     asked = {"state": state.value if state else None, "kind": kind.value if kind else None}
     narrowed = voice is not None or since is not None
-    found = client.ask("GET", "/api/jobs", limit=1000 if narrowed else limit, **asked)["jobs"]
+    found: list[dict[str, Any]] = client.ask("GET", "/api/jobs", limit=1000 if narrowed else limit, **asked)["jobs"]
     if since is not None:
         oldest = time.time() - (seconds(since, "--since") or 0)
         found = [job for job in found if job["created"] >= oldest]
     if voice is not None:
         found = [job for job in found if voice in (job.get("voice"), job["name"] if job["what"] == "voice" else None)]
-    found = found[:limit]
-    if as_json:
-        document({"jobs": found})
-    elif found:
-        rows = [
-            [job["jobId"], job["state"], f"{job['progress']}%", ago(job["created"]), _took(job), job["name"]]
-            for job in found
-        ]
-        table(["JOB", "STATE", "DONE", "MADE", "TOOK", "WHAT"], rows)
-    else:
-        out("no jobs")
+    return found[:limit]
+
+
+def _lines(found: list[dict[str, Any]]) -> list[str]:
+    if not found:
+        return ["no jobs"]
+    rows = [
+        [job["jobId"], job["state"], f"{job['progress']}%", ago(job["created"]), _took(job), job["name"]]
+        for job in found
+    ]
+    return table(["JOB", "STATE", "DONE", "MADE", "TOOK", "WHAT"], rows)
 
 
 def _line(job: dict[str, Any]) -> str:
