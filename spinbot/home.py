@@ -80,6 +80,10 @@ class Home:
         return self.root / "token"
 
     @property
+    def webhook_secret_file(self) -> Path:
+        return self.root / "webhook-secret"
+
+    @property
     def config_file(self) -> Path:
         return self.root / "config.toml"
 

@@ -132,7 +132,7 @@ class Job(Model):
     """The record. `started` is when the first attempt began; times are Unix seconds.
 
     `after` is the job that has to complete before this one is queued for a worker; `first` puts it before others;
-    `timeout` is how many seconds an attempt may run.
+    `timeout` is how many seconds an attempt may run; `webhook` is the URL that is told of its end.
     """
 
     id: str
@@ -143,6 +143,7 @@ class Job(Model):
     after: str | None = None
     first: bool = False
     timeout: float | None = Field(default=None, gt=0)
+    webhook: str | None = None
     started: float | None = None
     status: Status = Field(default_factory=Queued)
 
@@ -166,6 +167,7 @@ def new_job(
     after: str | None = None,
     first: bool = False,
     timeout: float | None = None,
+    webhook: str | None = None,
 ) -> Job:
     """A queued job for `spec`, with an id of its own."""
     return Job(
@@ -175,4 +177,5 @@ def new_job(
         after=after,
         first=first,
         timeout=timeout,
+        webhook=webhook,
     )

@@ -43,8 +43,9 @@ return {'ok', say(ARGV[1], ARGV[5], 10000)}
 """
 )
 
-# KEYS job, stream, all-stream, index of the old state, index of the new state, counters
-# ARGV id, old state, attempt, new state, new attempt, record, event, then counter field / amount pairs
+# KEYS job, stream, all-stream, index of the old state, index of the new state, counters, outbox of webhooks
+# ARGV id, old state, attempt, new state, new attempt, record, event, when the webhook is due (or ''), then counter
+# field / amount pairs
 MOVE = (
     _SAY
     + """
@@ -57,7 +58,8 @@ if ARGV[4] == 'queued' then redis.call('HDEL', KEYS[1], 'cancel') end
 local created = redis.call('HGET', KEYS[1], 'created')
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('ZADD', KEYS[5], created, ARGV[1])
-count(8)
+count(9)
+if ARGV[8] ~= '' then redis.call('ZADD', KEYS[7], ARGV[8], ARGV[1]) end
 return {'ok', say(ARGV[1], ARGV[7], 10000)}
 """
 )
@@ -72,3 +74,13 @@ if attempt ~= ARGV[2] or state ~= 'active' then return {'stale', state, attempt}
 return {'ok', say(ARGV[1], ARGV[3], 10000), cancel or ''}
 """
 )
+
+# KEYS job, stream, index, index of its state, counters; ARGV id, state, field of what is now
+FORGET = """
+if redis.call('HGET', KEYS[1], 'state') ~= ARGV[2] then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+redis.call('HINCRBYFLOAT', KEYS[5], ARGV[3], -1)
+return 1
+"""

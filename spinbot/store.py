@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -15,6 +16,8 @@ from spinbot.tally import EXEMPLAR, increments
 
 ALL_EVENTS = "spinbot:events"
 COUNTERS = "spinbot:counters"
+OUTBOX = "spinbot:outbox"
+"""Ids of jobs whose webhook has yet to be told, scored by the Unix time at which it is due."""
 PAUSED = "spinbot:paused"
 INDEX = "spinbot:jobs"
 IDEMPOTENCY_SECONDS = 7 * 24 * 3600
@@ -49,6 +52,7 @@ class JobStore:
         self.redis = redis
         self._add = redis.register_script(scripts.ADD)
         self._move = redis.register_script(scripts.MOVE)
+        self._forget = redis.register_script(scripts.FORGET)
         self._emit = redis.register_script(scripts.EMIT)
 
     # -- records
@@ -123,6 +127,37 @@ class JobStore:
         rows = self._pipelined(lambda pipe: [pipe.hmget(job_key(job_id), ["kind", "last_id"]) for job_id in job_ids])
         return [(kind, event_key(last_id)[0] / 1000) for kind, last_id in rows if kind and last_id]
 
+    def forget(self, job: Job) -> bool:
+        """Drop the record and the events of a job that is over; its changes stay counted. Whether it was there."""
+        keys = [job_key(job.id), events_key(job.id), INDEX, index_key(job.state), COUNTERS]
+        return bool(self._forget(keys, [job.id, job.state, f"now:{job.kind}:{job.state}"]))
+
+    # -- webhooks
+
+    def due(self, now: float, lease: float, limit: int = 20) -> list[str]:
+        """Jobs whose webhook is to be told now; they are due again after `lease` seconds, should we die of it."""
+        job_ids = cast(list[str], self.redis.zrange(OUTBOX, "-inf", now, byscore=True, offset=0, num=limit))
+        if job_ids:
+            self.redis.zadd(OUTBOX, dict.fromkeys(job_ids, now + lease), xx=True)
+        return job_ids
+
+    def told(self, job_id: str, facts: Mapping[str, Any], again_at: float | None) -> None:
+        """How telling the webhook went; `again_at` is when to try again, None for never."""
+        with self.redis.pipeline() as pipe:
+            if again_at is None:
+                pipe.zrem(OUTBOX, job_id)
+            else:
+                pipe.zadd(OUTBOX, {job_id: again_at}, xx=True)
+            if self.redis.exists(job_key(job_id)):
+                pipe.hset(job_key(job_id), "webhook", json.dumps(facts))
+            pipe.execute()
+
+    def webhook(self, job_id: str) -> dict[str, Any]:
+        """What `told` kept last; empty before the first try."""
+        facts = _value(self.redis.hget(job_key(job_id), "webhook"))
+        found: dict[str, Any] = json.loads(facts) if facts else {}
+        return found
+
     # -- changes of state
 
     def begin(self, job_id: str, attempt: int, worker: str) -> Job:
@@ -188,7 +223,7 @@ class JobStore:
         last = self.last(job.id)
         event = state_event(job, progress=last.progress if last else 0)
         answer = self._move(
-            [*self._stream_keys(job.id), index_key(old), index_key(job.state), COUNTERS],
+            [*self._stream_keys(job.id), index_key(old), index_key(job.state), COUNTERS, OUTBOX],
             [
                 job.id,
                 old,
@@ -197,6 +232,7 @@ class JobStore:
                 job.attempt,
                 job.model_dump_json(),
                 _json(event),
+                job.status.since if job.is_over and job.webhook else "",
                 *_pairs(increments(job, old)),
             ],
         )

@@ -19,3 +19,6 @@ OnDoneText = Annotated[
     str | None,
     typer.Option("--on-done", help="Run this when a job is over: 'notify-send {state} {id}'.", metavar="COMMAND"),
 ]
+Webhook = Annotated[
+    str | None, typer.Option("--webhook", help="POST the job's end to this URL, signed.", metavar="URL")
+]

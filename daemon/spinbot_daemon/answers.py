@@ -108,6 +108,8 @@ def refusal(errors: Any, fields: list[str]) -> BadInput:
             return BadInput(f"{where} is missing", hint=f"the fields are {', '.join(fields)}" if fields else "")
         case "literal_error" | "enum":
             return BadInput(f"{where}: {_shown(given)} is not one of {context.get('expected', '')}")
+        case "value_error":  # of a validator of ours, which says what may be shown of the value
+            return BadInput(f"{where} {context['error']}")
         case _:
             return BadInput(f"{where}: {first['msg']}, not {_shown(given)}")
 

@@ -23,11 +23,13 @@ from spinbot_daemon.after import may_run, waiting_for
 from spinbot_daemon.broker import Broker
 from spinbot_daemon.catalogue import Catalogue
 from spinbot_daemon.jobs import Jobs
-from spinbot_daemon.routes import catalogue, health, jobs, queues, submit, watch
+from spinbot_daemon.routes import catalogue, cleaning, health, jobs, queues, submit, watch
 from spinbot_daemon.routes.services import Services
 from spinbot_daemon.stream import BUFFER, Hub
 from spinbot_daemon.submissions import Submissions
+from spinbot_daemon.token import ensure_webhook_secret
 from spinbot_daemon.transport import Transport
+from spinbot_daemon.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +47,15 @@ def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastA
         app.state.services = use = _services(settings, buffer)
         reader = asyncio.create_task(use.hub.run())
         reader.add_done_callback(_end_without_reader)
+        webhooks = Webhooks(use.store, ensure_webhook_secret(settings.folders), use.jobs.wire)
+        use.hub.listeners.append(webhooks.look)
+        sender = asyncio.create_task(webhooks.run())
+        sender.add_done_callback(_end_without_reader)
         yield
-        reader.cancel()
-        with suppress(asyncio.CancelledError):
-            await reader
+        for task in (reader, sender):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     app = FastAPI(
         title="spinbot",
@@ -59,7 +66,7 @@ def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastA
         redoc_url=None,
     )
     answers.install(app)
-    for module in (submit, jobs, queues, catalogue, health, watch):
+    for module in (submit, jobs, queues, cleaning, catalogue, health, watch):
         app.include_router(module.router)
     app.add_middleware(Access, settings=settings, token=token)
     return app
@@ -97,7 +104,7 @@ def _services(settings: Settings, buffer: int) -> Services:
 
 
 def _end_without_reader(reader: asyncio.Task[None]) -> None:
-    """A gateway that hears nothing must not look alive: it ends, and the supervisor starts another."""
+    """A gateway that hears or tells nothing must not look alive: it ends, and the supervisor starts another."""
     if not reader.cancelled() and (error := reader.exception()):
-        log.critical("the reader of events died", exc_info=error)
+        log.critical("the reader of events, or the sender of webhooks, died", exc_info=error)
         signal.raise_signal(signal.SIGTERM)

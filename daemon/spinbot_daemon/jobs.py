@@ -53,6 +53,8 @@ class Jobs:
             answer["retryOf"] = job.retry_of
         if spec:
             answer["spec"] = job.spec.wire()
+            if job.webhook:
+                answer["webhook"] = {"url": job.webhook, **self._store.webhook(job.id)}
         return answer
 
     def status(self, job: Job, last: Event | None = None) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from spinbot.jobs import Input, LookSpec, TalkSpec, VoiceSpec
 from spinbot.names import JOB_ID_PATTERN
+from spinbot_daemon.webhooks import checked_webhook
 
 PLACEHOLDER = (Input(file="01", name="01", sha256=""),)
 VOICE_FIELDS = ("transcript", "steps", "seed", "learning_rate", "checkpoint_every", "consent")
@@ -34,6 +35,14 @@ class Steered(Request):
     after: str | None = Field(default=None, pattern=JOB_ID_PATTERN, description="runs when this job has completed")
     first: bool = Field(default=False, description="before the others in its queue")
     timeout: float | None = Field(default=None, gt=0, description="seconds an attempt may run")
+    webhook: str | None = Field(default=None, max_length=2000, description="http or https URL told of the job's end")
+
+    @field_validator("webhook")
+    @classmethod
+    def _a_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            checked_webhook(url)
+        return url
 
 
 class TrainRequest(Steered):

@@ -81,6 +81,8 @@ class Hub:
 
     def __init__(self, url: str, *, buffer: int = BUFFER, on_over: Callable[[str], None] = lambda job_id: None) -> None:
         self._on_over = on_over
+        self.listeners: list[Callable[[], None]] = []
+        """Called, in the loop, when a job is over."""
         self._over: set[asyncio.Future[None]] = set()
         self._redis = Redis.from_url(
             url, decode_responses=True, socket_timeout=BLOCK_MS / 1000 + 5, retry=Retry(NoBackoff(), 0)
@@ -164,6 +166,8 @@ class Hub:
             log.error("event %s cannot be read: %s", event_id, error)
             return
         if event.is_terminal:
+            for listener in self.listeners:
+                listener()
             told = asyncio.ensure_future(asyncio.to_thread(self._on_over, event.job_id))
             self._over.add(told)
             told.add_done_callback(self._heard)

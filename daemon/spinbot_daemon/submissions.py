@@ -101,7 +101,8 @@ class Submissions:
                 if (old / name).is_dir():
                     link_tree(old / name, folder / name)
 
-        return self._submit(job.spec, None, take_over, retry_of=job.id)
+        asked = Steered(webhook=job.webhook)
+        return self._submit(job.spec, None, take_over, asked=asked, retry_of=job.id)
 
     def rerun(self, job: Job, changes: dict[str, Any], key: str | None = None) -> Job:
         """A new job for the same spec with `changes`, fields of a request; a training begins at its first step.
@@ -231,7 +232,9 @@ class Submissions:
         """Folder, record, queue entry, in this order, all on the disk when it returns."""
         asked = asked or Steered()
         after = checked_after(self._store, asked.after) if asked.after else None
-        job = new_job(spec, retry_of=retry_of, after=after, first=asked.first, timeout=asked.timeout)
+        job = new_job(
+            spec, retry_of=retry_of, after=after, first=asked.first, timeout=asked.timeout, webhook=asked.webhook
+        )
         if after:
             self.awaited.add(after)
         while self._home.job(job.id).exists():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from spinbot.errors import NotFound
 from spinbot_cli.client import Client
@@ -25,21 +28,27 @@ def models(as_json: Json = False) -> None:
     _show("models", ["MODEL", "SIZE"], lambda item: [item["name"], size(item["bytes"])], as_json)
 
 
-def token(as_json: Json = False) -> None:
+def token(
+    webhook: Annotated[bool, typer.Option("--webhook", help="The secret that webhooks are signed with.")] = False,
+    as_json: Json = False,
+) -> None:
     """Print the token that the daemon asks for over TCP.
 
     curl -H "Authorization: Bearer $(spinbot token)" "$(spinbot daemon status --json | jq -r .url)/api/jobs"
     """
     client = Client()
-    found = client.token or _kept(client.ensure())
+    if webhook:
+        found = _kept(client.ensure().home.webhook_secret_file)
+    else:
+        found = client.token or _kept(client.ensure().home.token_file)
     document({"token": found}) if as_json else out(found)
 
 
-def _kept(client: Client) -> str:
+def _kept(path: Path) -> str:
     try:
-        return client.home.token_file.read_text().strip()
+        return path.read_text().strip()
     except OSError as error:
-        raise NotFound(f"no token at {client.home.token_file}", hint="spinbot daemon restart makes one") from error
+        raise NotFound(f"no secret at {path}", hint="spinbot daemon restart makes one") from error
 
 
 def _show(what: str, header: list[str], row: Any, as_json: bool) -> None:

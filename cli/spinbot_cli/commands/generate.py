@@ -14,7 +14,7 @@ from spinbot_cli import complete
 from spinbot_cli.client import Client
 from spinbot_cli.near import nearest
 from spinbot_cli.on_done import OnDone, checked
-from spinbot_cli.options import After, Detach, First, Json, Limit, NoPreview, OnDoneText, Seed, Steps, Timeout
+from spinbot_cli.options import After, Detach, First, Json, Limit, NoPreview, OnDoneText, Seed, Steps, Timeout, Webhook
 from spinbot_cli.say import document, out, tell
 from spinbot_cli.values import seconds
 from spinbot_cli.watching import check, watch_all
@@ -57,6 +57,7 @@ def generate(
     detach: Detach = False,
     no_preview: NoPreview = False,
     on_done: OnDoneText = None,
+    webhook: Webhook = None,
     timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +85,7 @@ def generate(
         "first": first or None,
         "after": after,
         "timeout": seconds(time_limit, "--time-limit"),
+        "webhook": webhook,
     }
     given = {key: value for key, value in fields.items() if value is not None}
     client = Client().ensure()

@@ -11,7 +11,7 @@ import typer
 from spinbot.errors import BadInput
 from spinbot_cli.client import Client
 from spinbot_cli.on_done import OnDone, checked
-from spinbot_cli.options import After, Detach, First, Json, Limit, OnDoneText, Seed, Steps, Timeout
+from spinbot_cli.options import After, Detach, First, Json, Limit, OnDoneText, Seed, Steps, Timeout, Webhook
 from spinbot_cli.say import document, out
 from spinbot_cli.values import seconds, text_or_file
 from spinbot_cli.watching import check_all, watch_all
@@ -43,6 +43,7 @@ def train(
     time_limit: Limit = None,
     detach: Detach = False,
     on_done: OnDoneText = None,
+    webhook: Webhook = None,
     timeout: Timeout = None,
     as_json: Json = False,
 ) -> None:
@@ -71,6 +72,7 @@ def train(
         "first": first or None,
         "after": after,
         "timeout": seconds(time_limit, "--time-limit"),
+        "webhook": webhook,
     }
     given = {key: value for key, value in fields.items() if value is not None}
     client = Client().ensure()
