@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-slow test-gpu chaos demo bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check docs format test test-slow test-gpu chaos demo bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ check: $(STAMP) ## format, lint, types, import rules, starter weights against th
 	$(BIN)/mypy
 	PYTHONPATH=workers $(BIN)/lint-imports
 	$(BIN)/python tests/check_starters.py
+	$(BIN)/python docs/reference.py --check
+
+docs: $(STAMP) ## write docs/commands.md and docs/openapi.json anew
+	$(BIN)/python docs/reference.py
 
 format: $(STAMP) ## put the source in order
 	$(BIN)/ruff format -q .

@@ -31,6 +31,13 @@ from spinbot_daemon.token import ensure_webhook_secret
 from spinbot_daemon.transport import Transport
 from spinbot_daemon.webhooks import Webhooks
 
+ERROR = {
+    "type": "object",
+    "required": ["error", "hint", "exitCode"],
+    "properties": {"error": {"type": "string"}, "hint": {"type": "string"}, "exitCode": {"type": "integer"}},
+}
+WRONG = {"description": "what is wrong, and what to do about it", "content": {"application/json": {"schema": ERROR}}}
+
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +71,7 @@ def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastA
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses={"4XX": WRONG, "5XX": WRONG},
     )
     answers.install(app)
     for module in (submit, jobs, queues, cleaning, catalogue, health, watch):

@@ -73,7 +73,9 @@ class Screen:
 @pytest.fixture
 def busy(moved: Make, store: JobStore) -> dict[str, Any]:
     """One job running, one waiting, one finished, a worker."""
-    store.beat("generate-abc123", {"lane": "generate", "pid": "1", "device": "cpu", "rssMb": "812", "model": "starter"})
+    store.beat(
+        "generate-abc123", {"lane": "generate", "pid": "1", "device": "cpu", "rssMb": "812", "models": "look:starter"}
+    )
     return {"finished": moved().begin().end(), "running": moved().begin().step(1, 2), "waiting": moved()}
 
 
@@ -81,7 +83,7 @@ def test_the_screen_has_queues_jobs_and_workers(busy: dict[str, Any]) -> None:
     screen = Screen("top")
     text = screen.until(lambda text: busy["waiting"].id in text)
     assert "generate  busy    1 queued" in text
-    assert "generate-abc123    cpu     812.0 MB  starter" in text
+    assert "generate-abc123    cpu     812.0 MB  look:starter" in text
     assert f"> {busy['running'].id:13} ━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌  50%" in text
     assert f"{busy['finished'].id} " in text
     assert screen.quit() == 0
@@ -137,7 +139,7 @@ def test_a_script_gets_it_once(spinbot: Run, busy: dict[str, Any]) -> None:
     assert [job["jobId"] for job in facts["running"]] == [busy["running"].id]
     assert [job["jobId"] for job in facts["waiting"]] == [busy["waiting"].id]
     assert [job["jobId"] for job in facts["finished"]] == [busy["finished"].id]
-    assert facts["workers"][0]["rssMb"] == "812"
+    assert facts["workers"][0]["rssMb"] == 812
     refused = spinbot("top")
     assert (refused.returncode, "--once" in refused.stderr) == (2, True)
 

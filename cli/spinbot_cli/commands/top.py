@@ -169,10 +169,10 @@ def _text(line: str, *, bold: bool = False, dim: bool = False) -> Any:
 def _workers(workers: list[Facts]) -> list[Any]:
     rows = [_text(""), _text("workers", bold=True)]
     for worker in workers:
-        memory = size(float(worker["rssMb"]) * 1e6) if worker.get("rssMb") else "-"
+        memory = size(worker["rssMb"] * 1e6) if worker.get("rssMb") else "-"
         rows.append(
             _text(
-                f"{worker['name']:18} {worker.get('device') or '-':6} {memory:>9}  {worker.get('model') or '-'}  "
+                f"{worker['name']:18} {worker.get('device') or '-':6} {memory:>9}  {worker.get('models') or '-'}  "
                 f"{worker.get('job') or 'idle'}"
             )
         )

@@ -12,12 +12,13 @@ from spinbot_daemon.answers import Answer
 from spinbot_daemon.routes.services import Services, Use
 
 router = APIRouter(tags=["queues"])
+NUMBERS: dict[str, type[int] | type[float]] = {"pid": int, "rssMb": int, "beat": float}
 
 
 @router.get("/api/queues")
 def queues(use: Use) -> Answer:
     """Each queue with what is in it, the workers, and how many watch."""
-    workers = [{"name": name, **facts} for name, facts in sorted(use.store.workers().items())]
+    workers = [{"name": name, **_numbers(facts)} for name, facts in sorted(use.store.workers().items())]
     counts = {state: use.store.count(state) for state in STATES}
     return Answer({"queues": _queues(use), "workers": workers, "jobs": counts, "watchers": use.hub.connected})
 
@@ -51,3 +52,8 @@ def _queues(use: Services) -> list[dict[str, Any]]:
         active = [job.id for job in use.store.newest(state="active", kind=kind)]
         found.append({"queue": kind, "paused": kind in paused, "queued": queued, "active": active})
     return found
+
+
+def _numbers(facts: dict[str, str]) -> dict[str, Any]:
+    """What a worker says of itself; the store keeps texts."""
+    return {name: NUMBERS[name](value) if name in NUMBERS else value for name, value in facts.items()}
