@@ -10,7 +10,6 @@ import pytest
 from redis import Redis
 
 from spinbot.jobs import Job, TalkSpec, new_job
-from spinbot.store import PARKED
 from spinbot_daemon.recovery import MISSING_SECONDS, Recovery
 from spinbot_daemon.transport import Transport, rq_id
 

@@ -235,19 +235,16 @@ class TestWorker:
         eventually(store.workers, "the worker beats", within=25)
         worker = psutil.Process(daemon.pid_of("spinbot_workers"))
         job = store.add(new_job(TalkSpec(prompt="hi", say="hi", scene="")))
-        store.begin(job.id, 1, self.name_of(worker.pid))
+        name = self.name_of(worker.pid)
+        store.begin(job.id, 1, name)
         worker.suspend()  # every thread of it stands still, as in C code that keeps the interpreter's lock
-        assert daemon.http.post(f"/api/jobs/{job.id}/cancel").is_success
+        assert daemon.http.delete(f"/api/jobs/{job.id}").is_success
         eventually(lambda: store.get(job.id).is_over, "the job is over", within=6)  # 1 s, 2 s more, and a look a second
         assert store.get(job.id).state == "cancelled"
         assert "had to be killed" in store.get(job.id).status.reason
         eventually(lambda: not _runs(worker), "the process is gone")
-        eventually(lambda: set(store.workers()) - {self.name_of_dead(job)}, "another worker beats", within=25)
+        eventually(lambda: set(store.workers()) - {name}, "another worker beats", within=25)
         assert store.get(job.id).state == "cancelled"
-
-    @staticmethod
-    def name_of_dead(job: Job) -> str:
-        return getattr(job.status, "worker", "")
 
     @staticmethod
     def name_of(pid: int) -> str:
