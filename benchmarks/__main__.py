@@ -1,4 +1,4 @@
-"""`make bench`: every table, from one daemon in a home of its own. Arguments choose parts: cli jobs memory models."""
+"""`make bench`: every table, from one daemon in a home of its own. Arguments choose parts: cli jobs memory …"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import cli, jobs, memory, models
+from benchmarks import cli, jobs, memory, models, watchers
 from spinbot.home import Home
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.wav"
-PARTS = ("cli", "jobs", "memory", "models")
+PARTS = ("cli", "jobs", "watchers", "memory", "models")
 
 
 def main() -> None:
@@ -37,6 +37,8 @@ def measure(parts: list[str], environment: dict[str, str], home: Home) -> None:
         print(cli.measure(environment, home.root), flush=True)
     if "jobs" in parts:
         print(jobs.measure(home.socket), flush=True)
+    if "watchers" in parts:
+        print(watchers.measure(home.socket, home.broker_socket), flush=True)
     if "memory" in parts:
         print(memory.measure(daemon, json.loads(home.daemon_file.read_text())["pid"]), flush=True)
     if "models" in parts:
