@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check docs format test test-slow test-gpu chaos demo bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check docs format test test-clients test-slow test-gpu chaos demo bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ format: $(STAMP) ## put the source in order
 
 test: $(STAMP) ## every test that needs no GPU (real valkey, daemon, workers and models)
 	$(BIN)/pytest -q -m 'not gpu and not slow'
+
+test-clients: $(STAMP) ## curl, Node's ws and websockets follow a job (needs npm)
+	cd tests/e2e/node && npm ci --silent --no-audit --no-fund
+	$(BIN)/pytest -q tests/e2e/test_clients.py
 
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/pytest -q -m slow

@@ -13,10 +13,25 @@ from spinbot.errors import BadInput
 
 PANELS: dict[str, dict[str, str]] = {
     "Make": {"train": "train", "generate": "generate"},
-    "Watch": {"watch": "watch", "wait": "watch", "logs": "watch", "status": "jobs", "jobs": "jobs", "top": "top"},
+    "Watch": {
+        "watch": "watch",
+        "wait": "watch",
+        "logs": "watch",
+        "status": "jobs",
+        "jobs": "jobs",
+        "top": "top",
+        "stats": "stats",
+    },
     "Steer": {"cancel": "steer", "retry": "steer", "rerun": "rerun", "pause": "steer", "resume": "steer"},
     "See what is there": {"voices": "catalogue", "looks": "catalogue", "models": "catalogue", "token": "catalogue"},
-    "The machine": {"doctor": "doctor", "space": "clean", "clean": "clean", "daemon": "daemon", "worker": "daemon"},
+    "The machine": {
+        "doctor": "doctor",
+        "stats": "stats",
+        "space": "clean",
+        "clean": "clean",
+        "daemon": "daemon",
+        "worker": "daemon",
+    },
 }
 """Panel -> command -> its file in `commands/`; a function of the command's name is in there, or `app` for a group."""
 

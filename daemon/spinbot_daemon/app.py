@@ -23,7 +23,7 @@ from spinbot_daemon.after import may_run, waiting_for
 from spinbot_daemon.broker import Broker
 from spinbot_daemon.catalogue import Catalogue
 from spinbot_daemon.jobs import Jobs
-from spinbot_daemon.routes import catalogue, cleaning, health, jobs, queues, submit, watch
+from spinbot_daemon.routes import catalogue, cleaning, health, jobs, queues, stats, submit, watch
 from spinbot_daemon.routes.services import Services
 from spinbot_daemon.stream import BUFFER, Hub
 from spinbot_daemon.submissions import Submissions
@@ -74,7 +74,7 @@ def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastA
         responses={"4XX": WRONG, "5XX": WRONG},
     )
     answers.install(app)
-    for module in (submit, jobs, queues, cleaning, catalogue, health, watch):
+    for module in (submit, jobs, queues, cleaning, stats, catalogue, health, watch):
         app.include_router(module.router)
     app.add_middleware(Access, settings=settings, token=token)
     return app

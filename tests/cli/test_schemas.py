@@ -92,6 +92,7 @@ class TestWhatIsPrinted:
             (("models",), 0),
             (("token",), 0),
             (("space",), 0),
+            (("stats",), 0),
             (("clean", "--older-than", "0s"), 0),
             (("pause", "--now"), 0),
             (("resume", "train"), 0),
