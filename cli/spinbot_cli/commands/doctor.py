@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 
@@ -40,13 +45,13 @@ def doctor(as_json: Json = False) -> None:
     """
     client = Client()
     found: list[Finding] = []
-    for part in (_python(), _packages(), _machine(client), _daemon(client)):
+    for part in (_python(), _packages(), _models(client), _machine(client), _daemon(client)):
         for finding in part:
             found.append(finding)
             if not as_json:
-                out(f"{'bad' if finding.remedy else 'ok ':4}{finding.check:12}{finding.said}")
+                out(f"{'bad' if finding.remedy else 'ok ':4}{finding.check:14}{finding.said}")
                 if finding.remedy:
-                    out(f"    {'':12}-> {finding.remedy}")
+                    out(f"    {'':14}-> {finding.remedy}")
     if as_json:
         document({"ok": not any(finding.remedy for finding in found), "checks": [one._asdict() for one in found]})
     if any(finding.remedy for finding in found):
@@ -73,6 +78,24 @@ def _packages() -> Iterator[Finding]:
     )
 
 
+def _models(client: Client) -> Iterator[Finding]:
+    """The starter models that everything falls back on, and what else is here."""
+    found = find_spec("spinbot_workers")
+    folder = (
+        Path(found.submodule_search_locations[0]) / "starter" if found and found.submodule_search_locations else None
+    )
+    for name in ("voice", "look"):
+        weights = sorted((folder / name).rglob("*.safetensors")) if folder else []
+        said = f"{size(sum(path.stat().st_size for path in weights))} of weights" if weights else "no weights"
+        yield Finding(f"starter {name}", said, "" if weights else "install spinbot again: they come with it")
+    for folder in (client.home.voices, client.home.looks, client.home.models):
+        count = sum(not path.name.startswith(".") for path in folder.iterdir()) if folder.is_dir() else 0
+        readable = not folder.exists() or os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+        yield Finding(
+            folder.name, str(count), "" if readable else f"it cannot be read or written: chmod u+rwx {folder}"
+        )
+
+
 def _machine(client: Client) -> Iterator[Finding]:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     yield Finding("memory", size(memory), "" if memory >= NEEDED_MEMORY else f"{size(NEEDED_MEMORY)} are needed")
@@ -96,9 +119,23 @@ def _daemon(client: Client) -> Iterator[Finding]:
         return
     same = health["version"] == __version__
     yield Finding("daemon", f"{health['version']} at {client.where}", "" if same else "spinbot daemon restart")
+    if not client.is_remote:
+        yield _port(client)
     up = health["broker"] == "up"
     yield Finding("broker", health["broker"], "" if up else "spinbot daemon logs valkey says why")
     remedy = "" if health["workers"] else "spinbot daemon logs train, and generate, say why"
     yield Finding("workers", str(health["workers"]), remedy)
     for problem in health.get("problems", []):
         yield Finding("problem", problem, "see spinbot daemon logs")
+
+
+def _port(client: Client) -> Finding:
+    """Whether other programs reach the daemon over TCP, as `daemon.json` says they can."""
+    url = "-"
+    try:
+        url = str(json.loads(client.home.daemon_file.read_text())["url"])
+        parts = urlsplit(url)
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
+    except (OSError, ValueError, KeyError) as error:
+        return Finding("port", f"{url}: {error}", "spinbot daemon restart; SPINBOT_PORT names another port")
+    return Finding("port", url)
