@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check docs format test test-clients test-slow test-gpu chaos demo bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check docs format test test-clients test-slow test-gpu chaos demo verify bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ chaos: $(STAMP) ## real jobs on a real daemon, broken at random moments (SEED=n 
 
 demo: $(STAMP) ## train a voice on examples/sample.wav, make a talking video with it, print its path
 	@SPINBOT_HOME=$(DEMO_HOME) BIN=$(BIN) STEPS=$(DEMO_STEPS) sh examples/demo.sh
+
+verify: $(STAMP) ## the original's verification list, with curl and a WebSocket client: five ticks
+	@BIN=$(BIN) sh examples/verify.sh
 
 bench: $(STAMP) ## the tables of benchmarks/
 	$(BIN)/python -m benchmarks
