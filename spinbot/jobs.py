@@ -132,7 +132,8 @@ class Job(Model):
     """The record. `started` is when the first attempt began; times are Unix seconds.
 
     `after` is the job that has to complete before this one is queued for a worker; `first` puts it before others;
-    `timeout` is how many seconds an attempt may run; `webhook` is the URL that is told of its end.
+    `timeout` is how many seconds an attempt may run; `webhook` is the URL that is told of its end;
+    `trace` is the traceparent of the request, which came at `asked`.
     """
 
     id: str
@@ -144,6 +145,8 @@ class Job(Model):
     first: bool = False
     timeout: float | None = Field(default=None, gt=0)
     webhook: str | None = None
+    trace: str | None = None
+    asked: float | None = None
     started: float | None = None
     status: Status = Field(default_factory=Queued)
 

@@ -14,6 +14,7 @@ from pydantic_settings import (
 
 from spinbot.errors import BadInput
 from spinbot.home import Home, home_folder
+from spinbot.logs import LogFormat
 
 
 class MetricsSettings(BaseModel):
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     progress_per_second: float = Field(default=10, gt=0, le=10)
     stop_grace: float = Field(default=20, gt=0, description="seconds a job has to stop before its process ends")
     log_level: str = "INFO"
+    log_format: LogFormat = Field(default="text", description="text for people, json for machines")
     metrics: MetricsSettings = MetricsSettings()
 
     @classmethod

@@ -49,7 +49,7 @@ class Client:
     def submit(self, path: str, body: object) -> Any:
         """A POST that makes a job, again with the same key when the connection breaks: one job, whatever happens."""
         key = os.urandom(16).hex()
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "traceparent": _traceparent()}
         return json.loads(self._insisting("POST", path, json.dumps(body).encode(), headers))
 
     def upload(self, path: str, fields: Mapping[str, Any], files: list[Path]) -> Any:
@@ -62,7 +62,11 @@ class Client:
                 self.url + path,
                 data={name: str(value) for name, value in fields.items()},
                 files=parts,
-                headers={**self._headers(), "Idempotency-Key": os.urandom(16).hex()},
+                headers={
+                    **self._headers(),
+                    "Idempotency-Key": os.urandom(16).hex(),
+                    "traceparent": _traceparent(),
+                },
                 timeout=httpx.Timeout(600, connect=10),
                 trust_env=False,  # as everything else here, straight to where SPINBOT_URL says
             )
@@ -228,6 +232,11 @@ class Client:
 NOT_ALLOWED = errors.NotAllowed.exit_code
 """How a daemon ends that found another one in this home."""
 START_HINT = "spinbot daemon start"
+
+
+def _traceparent() -> str:
+    """The trace of the script that calls us, by the usual variable, or a new one."""
+    return os.environ.get("TRACEPARENT") or f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
 
 
 class _OverSocket(http.client.HTTPConnection):

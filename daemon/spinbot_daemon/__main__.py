@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 
+from spinbot import logs
 from spinbot.errors import BadInput, SpinbotError
 from spinbot.settings import Settings, load_settings
 from spinbot_daemon.child import rotating
@@ -36,9 +37,7 @@ def start_logging(settings: Settings) -> None:
     handlers: list[logging.Handler] = [rotating(settings.folders.logs / "daemon.log")]
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=handlers
-    )
+    logs.start(settings.log_level, settings.log_format, handlers)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from spinbot_daemon.routes.services import Services
 from spinbot_daemon.stream import BUFFER, Hub
 from spinbot_daemon.submissions import Submissions
 from spinbot_daemon.token import ensure_webhook_secret
+from spinbot_daemon.tracing import Traced, exporter
 from spinbot_daemon.transport import Transport
 from spinbot_daemon.webhooks import Webhooks
 
@@ -77,6 +78,7 @@ def create_app(settings: Settings, *, token: str, buffer: int = BUFFER) -> FastA
     for module in (submit, jobs, queues, cleaning, stats, catalogue, health, watch):
         app.include_router(module.router)
     app.add_middleware(Access, settings=settings, token=token)
+    app.add_middleware(Traced)
     return app
 
 
@@ -94,7 +96,10 @@ def _services(settings: Settings, buffer: int) -> Services:
 
     submissions = Submissions(settings, store, transport, found, durable)
 
+    trace = exporter(store)
+
     def on_over(job_id: str) -> None:
+        trace(job_id)
         if job_id not in submissions.awaited:  # nearly always; the sweep finds what an earlier gateway took in
             return
         for job in waiting_for(store, job_id, KINDS):

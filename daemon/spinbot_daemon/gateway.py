@@ -11,6 +11,7 @@ import tempfile
 
 import uvicorn
 
+from spinbot import logs
 from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
@@ -28,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.umask(0o077)
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.start(settings.log_level, settings.log_format)
     for chatty in ("uvicorn", "websockets"):  # below this level they write the ?token= of a WebSocket
         logging.getLogger(chatty).setLevel(logging.WARNING)
     listeners = [socket.socket(fileno=fd) for fd in arguments.fds]

@@ -10,6 +10,7 @@ from spinbot.errors import BadInput, JobNotFound, NotFound
 from spinbot.events import Event, state_event
 from spinbot.home import Home
 from spinbot.jobs import Cancelled, Completed, Failed, Job, Kind, State, TalkSpec
+from spinbot.logs import trace_id
 from spinbot.names import JOB_ID_PATTERN
 from spinbot.store import JobStore
 
@@ -47,6 +48,8 @@ class Jobs:
             answer["ended"] = job.status.since
         if isinstance(job.spec, TalkSpec) and job.spec.voice:
             answer["voice"] = job.spec.voice
+        if job.trace:
+            answer["trace"] = trace_id(job.trace)
         if job.after:
             answer["after"] = job.after
         if job.retry_of:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from spinbot import logs
 from spinbot.errors import BadInput, NotAllowed
 from spinbot.jobs import Input, Job, LookSpec, TalkSpec, VoiceSpec, new_job
 from spinbot.names import checked_name
@@ -237,6 +238,7 @@ class Submissions:
         )
         if after:
             self.awaited.add(after)
+        job = job.model_copy(update={"trace": logs.trace.get() or None, "asked": logs.asked.get()})
         while self._home.job(job.id).exists():
             job = job.model_copy(update={"id": new_job(spec).id})
         self._make_folder(job, fill)
@@ -250,6 +252,7 @@ class Submissions:
         except RedisError as error:  # the record is kept, and the supervisor enqueues what is in no queue
             log.warning("%s is not in its queue yet: %s", job.id, error)
         self._durable()
+        log.info("%s is taken in: %s", job.id, spec.kind)
         return job
 
     def _make_folder(self, job: Job, fill: Callable[[Path], None]) -> None:

@@ -12,6 +12,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from spinbot import logs
 from spinbot.names import new_job_id
 from spinbot.settings import load_settings
 from spinbot.store import JobStore, connect
@@ -26,9 +27,7 @@ def main() -> None:
     parser.add_argument("--name", help="as the supervisor knows this worker")
     arguments = parser.parse_args()
     settings = load_settings()
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s", force=True
-    )
+    logs.start(settings.log_level, settings.log_format)
     logging.getLogger("rq").setLevel(logging.WARNING)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Before torch is loaded. OpenMP's threads wait for each other by spinning; when another program takes a core, they

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as BrokerDown
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as BrokerSlow
 
+from spinbot import logs
 from spinbot.errors import NotAllowed, NotFound, SpinbotError
 from spinbot.jobs import Cancelled, Completed, Failed, Job, LookSpec, Queued, Status, TalkSpec, VoiceSpec
 from spinbot.store import PARKED
@@ -38,6 +39,8 @@ def run_job(job_id: str, attempt: int) -> None:
     except (NotAllowed, NotFound) as error:
         log.info("%s attempt %d is not mine to run: %s", job_id, attempt, error)
         return
+    logs.trace.set(job.trace or "")
+    logs.job.set(job_id)
     with job_log(warm.home.job(job_id) / "log.txt"):
         log.info("%s attempt %d on %s", job_id, attempt, warm.device)
         run(warm, job)
@@ -190,7 +193,7 @@ def job_log(path: Path) -> Iterator[None]:
         return
     with file:
         handler = logging.StreamHandler(_Forgiving(file))
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(logs.formatter("text"))  # for the one who watches the job, whatever the daemon logs
         logging.getLogger().addHandler(handler)
         try:
             with contextlib.redirect_stdout(_Forgiving(file)), contextlib.redirect_stderr(_Forgiving(file)):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spinbot import __version__
-from spinbot.errors import NotFound
+from spinbot.errors import BadInput, NotFound
 from spinbot_cli.client import Client
 from spinbot_cli.commands import service
 from spinbot_cli.options import Json
@@ -21,9 +21,13 @@ app = typer.Typer(
 )
 
 
+LogFormat = Annotated[str | None, typer.Option("--log-format", help="text for people, json for machines.")]
+
+
 @app.command()
-def start(as_json: Json = False) -> None:
+def start(log_format: LogFormat = None, as_json: Json = False) -> None:
     """Start it in the background; nothing happens when it runs."""
+    _set_log_format(log_format)
     client = Client()
     if not client.answers():
         client.start()
@@ -42,10 +46,10 @@ def stop(as_json: Json = False) -> None:
 
 
 @app.command()
-def restart(as_json: Json = False) -> None:
+def restart(log_format: LogFormat = None, as_json: Json = False) -> None:
     """Stop and start it; jobs go on where they were."""
     stop()
-    start(as_json)
+    start(log_format, as_json)
 
 
 @app.command()
@@ -55,8 +59,9 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
-def run() -> None:
+def run(log_format: LogFormat = None) -> None:
     """Run it in the foreground, as a service manager wants it."""
+    _set_log_format(log_format)
     os.execv(sys.executable, [sys.executable, "-m", "spinbot_daemon"])
 
 
@@ -90,6 +95,14 @@ def worker(
     if redis is not None:
         os.environ["REDIS_URL"] = redis
     os.execv(sys.executable, [sys.executable, "-m", "spinbot_daemon", "--workers-only"])
+
+
+def _set_log_format(log_format: str | None) -> None:
+    if log_format is None:
+        return
+    if log_format not in ("text", "json"):
+        raise BadInput(f"--log-format {log_format!r}", hint="text or json")
+    os.environ["SPINBOT_LOG_FORMAT"] = log_format
 
 
 def _show(client: Client, as_json: bool) -> None:
