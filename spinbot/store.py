@@ -121,6 +121,12 @@ class JobStore:
                     pipe.hincrbyfloat(COUNTERS, name, float(amount))
                 pipe.execute()
 
+    def oldest_queued(self, kind: Kind, looked_at: int = 500) -> float | None:
+        """Unix time at which the oldest queued job of `kind` was made, among the oldest `looked_at` of all queues."""
+        rows = cast(list[tuple[str, float]], self.redis.zrange(index_key("queued"), 0, looked_at - 1, withscores=True))
+        prefix = "gen-" if kind == "generate" else "train-"
+        return next((score for job_id, score in rows if job_id.startswith(prefix)), None)
+
     def last_heard(self, limit: int = 1000) -> list[tuple[Kind, float]]:
         """Kind, and Unix time of the newest event, of each active job."""
         job_ids = cast(list[str], self.redis.zrange(index_key("active"), 0, limit - 1))

@@ -1,22 +1,39 @@
-"""`/metrics`: what Prometheus reads. No job ids in labels; the cost does not grow with the number of jobs."""
+"""`/metrics`: what Prometheus reads. No job ids in labels; the cost does not grow with jobs that ended."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
 
+from spinbot.events import EventType
 from spinbot.jobs import KINDS, OVER, STATES, Kind, State
 from spinbot.store import JobStore
 from spinbot.tally import Histogram, histogram
+from spinbot_daemon.exposition import Labels, Page
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-Labels = tuple[tuple[str, str], ...]
+LOADED = ("voice", "look")
 
 
-def exposition(store: JobStore, *, watchers: int, original_names: bool = True) -> str:
-    """Prometheus' text format. Counters come from the store: they survive every restart and never count twice.
+@dataclass(frozen=True)
+class Here:
+    """What this gateway knows that is not in the store; its counters begin anew with it."""
+
+    watchers: int = 0
+    sent: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    home: Path | None = None
+
+
+def exposition(store: JobStore, here: Here, *, original_names: bool = True, openmetrics: bool = False) -> str:
+    """Prometheus' text format, or OpenMetrics with the newest job of each bucket as its exemplar.
+
+    Counters of jobs come from the store: they survive every restart and never count twice.
 
     Args:
-        watchers: WebSocket clients connected now.
         original_names: also MySpinBot's `bullmq_*`, so that dashboards made for it keep working.
     """
     fields = store.tally()
@@ -24,28 +41,79 @@ def exposition(store: JobStore, *, watchers: int, original_names: bool = True) -
     now = {(kind, state): _number(fields, f"now:{kind}:{state}") for kind in KINDS for state in STATES}
     durations = {(kind, end): histogram(f"duration:{kind}:{end}", fields) for kind in KINDS for end in sorted(OVER)}
     waits = {kind: histogram(f"wait:{kind}", fields) for kind in KINDS}
-    families = [
-        _family("spinbot_jobs_total", "counter", "Changes of state of jobs.", _by_queue(changes)),
-        _family("spinbot_jobs", "gauge", "Jobs in each state now.", _by_queue(now)),
-        _histograms(
-            "spinbot_job_duration_seconds",
-            "From the first start of a job to its end.",
-            {(("queue", kind), ("outcome", end)): found for (kind, end), found in durations.items()},
-        ),
-        _histograms(
-            "spinbot_job_wait_seconds",
-            "From the submission of a job to its first start.",
-            {(("queue", kind),): found for kind, found in waits.items()},
-        ),
-        _family("spinbot_workers", "gauge", "Workers that answer.", _workers(store)),
-        _family("websocket_clients_connected", "gauge", "Watchers connected now.", {(): float(watchers)}),
-    ]
+    loads = {what: histogram(f"load:{what}", fields) for what in LOADED}
+    page = Page(openmetrics)
+    page.family("spinbot_jobs_total", "counter", "Changes of state of jobs.", _by_queue(changes))
+    page.family("spinbot_jobs", "gauge", "Jobs in each state now.", _by_queue(now))
+    page.histograms(
+        "spinbot_job_duration_seconds",
+        "From the first start of a job to its end.",
+        {(("queue", kind), ("outcome", end)): found for (kind, end), found in durations.items()},
+    )
+    page.histograms(
+        "spinbot_job_wait_seconds",
+        "From the submission of a job to its first start.",
+        {(("queue", kind),): found for kind, found in waits.items()},
+    )
+    page.histograms(
+        "spinbot_model_load_seconds",
+        "Loading a model into a worker.",
+        {(("model", what),): found for what, found in loads.items()},
+    )
+    page.family("spinbot_steps_total", "counter", "Steps of jobs: training, denoising.", _each(fields, "steps"))
+    page.family("spinbot_worker_restarts_total", "counter", "Workers started again.", _each(fields, "restarts"))
+    _of_workers(page, store.workers())
+    _of_waiting(page, store)
+    page.family("websocket_clients_connected", "gauge", "Watchers connected now.", {(): float(here.watchers)})
+    sent: dict[Labels, float] = {(("type", name),): float(here.sent.get(name, 0)) for name in get_args(EventType)}
+    page.family("websocket_messages_total", "counter", "Messages sent to watchers.", sent)
+    dropped: dict[Labels, float] = {(): float(here.dropped)}
+    page.family("websocket_dropped_events_total", "counter", "Events a slow watcher was not sent.", dropped)
+    if here.home is not None:
+        free: dict[Labels, float] = {(): float(shutil.disk_usage(here.home).free)}
+        page.family("spinbot_disk_free_bytes", "gauge", "Free on the disk of the home.", free)
     if original_names:
-        families += [
-            _family("bullmq_jobs_total", "counter", "Changes of state, as MySpinBot named them.", _by_state(changes)),
-            _histograms("bullmq_job_duration_seconds", "As MySpinBot named it.", {(): _sum(durations.values())}),
-        ]
-    return "\n".join(line for family in families for line in family) + "\n"
+        page.family("bullmq_jobs_total", "counter", "Changes of state, as MySpinBot named them.", _by_state(changes))
+        page.histograms("bullmq_job_duration_seconds", "As MySpinBot named it.", {(): _sum(durations.values())})
+    return page.text()
+
+
+def _of_workers(page: Page, workers: Mapping[str, Mapping[str, str]]) -> None:
+    lanes = [facts.get("lane", "") for facts in workers.values()]
+    page.family("spinbot_workers", "gauge", "Workers that answer.", _lanes(lambda kind: float(lanes.count(kind))))
+    for name, text, key, factor in (
+        ("spinbot_worker_resident_bytes", "Resident memory of the workers.", "rssMb", 1 << 20),
+        ("spinbot_device_used_bytes", "Memory in use on the workers' GPU.", "deviceUsedMb", 1 << 20),
+        ("spinbot_device_total_bytes", "Memory of the workers' GPU.", "deviceTotalMb", 1 << 20),
+    ):
+        found: dict[Labels, float] = {
+            (("queue", kind),): sum(
+                float(facts[key]) * factor for facts in workers.values() if facts.get("lane") == kind and key in facts
+            )
+            for kind in KINDS
+            if any(facts.get("lane") == kind and key in facts for facts in workers.values())
+        }
+        page.family(name, "gauge", text, found)
+
+
+def _of_waiting(page: Page, store: JobStore) -> None:
+    now = time.time()
+    heard = store.last_heard()
+    quiet = _lanes(lambda kind: max((now - at for lane, at in heard if lane == kind), default=0.0))
+    page.family(
+        "spinbot_last_progress_seconds", "gauge", "Since a running job last said something; the longest.", quiet
+    )
+    oldest = {kind: store.oldest_queued(kind) for kind in KINDS}
+    waiting = _lanes(lambda kind: max(0.0, now - at) if (at := oldest[kind]) else 0.0)
+    page.family("spinbot_oldest_queued_seconds", "gauge", "How long the oldest queued job waits.", waiting)
+
+
+def _lanes(value: Callable[[Kind], float]) -> dict[Labels, float]:
+    return {(("queue", kind),): value(kind) for kind in KINDS}
+
+
+def _each(fields: Mapping[str, str], name: str) -> dict[Labels, float]:
+    return _lanes(lambda kind: _number(fields, f"{name}:{kind}"))
 
 
 def _number(fields: Mapping[str, str], name: str) -> float:
@@ -60,11 +128,6 @@ def _by_state(values: Mapping[tuple[Kind, State], float]) -> dict[Labels, float]
     return {(("state", state),): sum(values[kind, state] for kind in KINDS) for state in STATES}
 
 
-def _workers(store: JobStore) -> dict[Labels, float]:
-    lanes = [facts.get("lane", "") for facts in store.workers().values()]
-    return {(("queue", kind),): float(lanes.count(kind)) for kind in KINDS}
-
-
 def _sum(found: Iterable[Histogram]) -> Histogram:
     parts = list(found)
     buckets = tuple(
@@ -72,25 +135,3 @@ def _sum(found: Iterable[Histogram]) -> Histogram:
         for same in zip(*(part.buckets for part in parts), strict=True)
     )
     return Histogram(buckets, sum(part.total for part in parts))
-
-
-def _family(name: str, kind: str, text: str, values: Mapping[Labels, float]) -> Iterator[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in values.items():
-        yield f"{name}{_shown(labels)} {value:.10g}"
-
-
-def _histograms(name: str, text: str, found: Mapping[Labels, Histogram]) -> Iterator[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} histogram"
-    for labels, values in found.items():
-        for bucket in values.buckets:
-            le = "+Inf" if bucket.le == float("inf") else f"{bucket.le:g}"
-            yield f"{name}_bucket{_shown((*labels, ('le', le)))} {bucket.count:g}"
-        yield f"{name}_sum{_shown(labels)} {values.total:.10g}"
-        yield f"{name}_count{_shown(labels)} {values.count:g}"
-
-
-def _shown(labels: Labels) -> str:
-    return "{" + ",".join(f'{name}="{value}"' for name, value in labels) + "}" if labels else ""

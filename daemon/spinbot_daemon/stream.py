@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -37,8 +37,9 @@ class Said:
 class Watcher:
     """What one watcher has yet to be sent."""
 
-    def __init__(self, jobs: frozenset[str], limit: int) -> None:
+    def __init__(self, jobs: frozenset[str], limit: int, on_drop: Callable[[int], None] = lambda count: None) -> None:
         self.jobs = jobs
+        self._on_drop = on_drop
         self._limit = limit
         self._said: deque[Said] = deque()
         self._wake = asyncio.Event()
@@ -54,6 +55,7 @@ class Watcher:
     def overflow(self) -> None:
         """What it has not been sent yet is dropped; it is told so."""
         self._overflowed = True
+        self._on_drop(len(self._said))
         self._said.clear()
         self._wake.set()
 
@@ -81,6 +83,10 @@ class Hub:
 
     def __init__(self, url: str, *, buffer: int = BUFFER, on_over: Callable[[str], None] = lambda job_id: None) -> None:
         self._on_over = on_over
+        self.sent: Counter[str] = Counter()
+        """Messages sent to watchers, by their type."""
+        self.dropped = 0
+        """Events that slow watchers were not sent."""
         self.listeners: list[Callable[[], None]] = []
         """Called, in the loop, when a job is over."""
         self._over: set[asyncio.Future[None]] = set()
@@ -101,7 +107,7 @@ class Hub:
     @contextmanager
     def watcher(self, jobs: frozenset[str]) -> Iterator[Watcher]:
         """Buffer what is said of `jobs` from now on; of all jobs when there are none. Needs `ready`."""
-        watcher = Watcher(jobs, self._buffer)
+        watcher = Watcher(jobs, self._buffer, self._drop)
         keys = jobs or {""}
         for key in keys:
             self._watchers.setdefault(key, set()).add(watcher)
@@ -114,6 +120,9 @@ class Hub:
                 self._watchers[key].discard(watcher)
                 if not self._watchers[key]:
                     del self._watchers[key]
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
 
     async def ready(self) -> None:
         """Return once the reader knows where it stands: what is said from then on reaches every watcher."""

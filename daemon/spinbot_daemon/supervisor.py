@@ -253,6 +253,7 @@ class Supervisor:
         self._dead[child.name] = why
         self._recover()
         lane = child.name.rpartition("-")[0]
+        self._count_restart(lane)
         clean = child.process is not None and child.process.returncode == 0
         pause = 0.5 if clean else child.pause()
         log.error("%s; starting another in %g s", why, pause)
@@ -260,6 +261,12 @@ class Supervisor:
             self._problems[lane] = f"{why}, {child.quick_deaths} times in a row; {child.log_file} says why"
             self._note_problems()
         self._in(pause, lambda: self._start_worker(lane, child))
+
+    def _count_restart(self, lane: str) -> None:
+        try:
+            self._store.count_up({f"restarts:{lane}": 1})
+        except RedisError as error:
+            log.warning("a restart of %s is not counted: %s", lane, error)
 
     def _recover(self) -> None:
         """Tell the queue about dead workers, at once or as soon as the broker is back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from typing import TypeVar, cast
@@ -44,12 +45,14 @@ class Watching:
         self._store = store
         self._jobs = jobs
         self._after = after
-        self._send = send
+        self._to_wire = send
+        self._sent: Counter[str] = Counter()
         self._seen: dict[str, Key] = {}
         self._open = set(jobs)
 
     async def run(self, hub: Hub) -> None:
         """Until every asked-for job is over; for ever when all jobs were asked for. Raises JobNotFound."""
+        self._sent = hub.sent
         await hub.ready()
         with hub.watcher(self._jobs) as watcher:
             await self._ask(self._check)
@@ -72,13 +75,14 @@ class Watching:
 
     async def _begin(self) -> None:
         for text in await self._ask(self._snapshots):
-            await self._send(text)
+            await self._send(text, "gap" if '"type":"gap"' in text else "snapshot")
         await self._replay()
 
     async def _after_overflow(self, watcher: Watcher) -> None:
         """Say that something is missing, where things stand now, and go on from there."""
         for job_id in sorted(self._open) or ["*"]:
-            await self._send(wire_text(await self._ask(lambda job_id=job_id: self._gap(job_id))))  # type: ignore[misc]
+            gap = await self._ask(lambda job_id=job_id: self._gap(job_id))  # type: ignore[misc]
+            await self._send(wire_text(gap), "gap")
         self._after = None
         await self._begin()
         while watcher.took_overflow():
@@ -153,6 +157,10 @@ class Watching:
 
     # -- on the wire
 
+    async def _send(self, text: str, kind: str) -> None:
+        await self._to_wire(text)
+        self._sent[kind] += 1
+
     async def _replay(self) -> None:
         while self._unfinished:
             history = self._history()
@@ -170,7 +178,7 @@ class Watching:
         key = event_key(event.id)
         if key <= self._seen[who] or (self._jobs and who not in self._open):
             return
-        await self._send(text)
+        await self._send(text, event.type)
         self._seen[who] = key
         if event.is_terminal:
             self._open.discard(event.job_id)

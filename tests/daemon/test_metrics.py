@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from spinbot.jobs import Completed, Failed, Job, TalkSpec, new_job
 from spinbot.store import JobStore
+from spinbot.tally import observed
 
 
 def values(text: str) -> dict[str, float]:
@@ -59,3 +61,50 @@ def test_a_job_that_is_lost_and_queued_again_is_in_one_state_at_a_time(
     now = {state: read[f'spinbot_jobs{{queue="generate",state="{state}"}}'] for state in ("queued", "active", "failed")}
     assert now == {"queued": 1, "active": 0, "failed": 0}
     assert read['spinbot_jobs_total{queue="generate",state="queued"}'] == 2
+
+
+OPENMETRICS = {"Accept": "application/openmetrics-text"}
+
+
+def test_openmetrics_has_the_newest_job_of_a_bucket_as_its_exemplar(gateway: Any, store: JobStore) -> None:
+    job = worked(store, Completed(result={}), seconds=3)
+    answer = gateway.http.get("/metrics", headers=OPENMETRICS)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    exemplars = [
+        sample.exemplar
+        for family in openmetrics_families(answer.text)  # type: ignore[no-untyped-call]
+        if family.name == "spinbot_job_duration_seconds"
+        for sample in family.samples
+        if sample.exemplar
+    ]
+    assert [(found.labels, found.value) for found in exemplars] == [({"job_id": job.id}, 3.0)]
+
+
+def test_no_job_is_in_a_label(gateway: Any, store: JobStore) -> None:
+    job = worked(store, Completed(result={}), seconds=3)
+    assert job.id not in gateway.http.get("/metrics").text
+
+
+def test_messages_watchers_steps_restarts_and_the_machine_are_there(gateway: Any, store: JobStore) -> None:
+    store.beat("generate-a", {"lane": "generate", "rssMb": "10"})
+    store.count_up({"steps:generate": 7, "restarts:generate": 1, **observed("load:voice", 2.0)})
+    job = worked(store, Completed(result={}), seconds=1)
+    with gateway.watch(f"?jobId={job.id}&after=0") as watcher:
+        list(watcher)
+    read = values(gateway.http.get("/metrics").text)
+    assert read['websocket_messages_total{type="snapshot"}'] == 1
+    assert read['websocket_messages_total{type="state"}'] == 3
+    assert read['spinbot_steps_total{queue="generate"}'] == 7
+    assert read['spinbot_worker_restarts_total{queue="generate"}'] == 1
+    assert read['spinbot_worker_resident_bytes{queue="generate"}'] == 10 << 20
+    assert read['spinbot_model_load_seconds_count{model="voice"}'] == 1
+    assert read["spinbot_disk_free_bytes"] > 0
+    assert read["process_resident_memory_bytes"] > 0
+
+
+def test_what_waits_and_what_is_silent_is_told_in_seconds(gateway: Any, store: JobStore) -> None:
+    job = new_job(TalkSpec(prompt="x", say="x", scene="x"))
+    store.add(job.model_copy(update={"created": job.created - 100}))
+    read = values(gateway.http.get("/metrics").text)
+    assert 99 < read['spinbot_oldest_queued_seconds{queue="generate"}'] < 160
+    assert read['spinbot_last_progress_seconds{queue="generate"}'] == 0

@@ -16,6 +16,7 @@ from spinbot import logs
 from spinbot.names import new_job_id
 from spinbot.settings import load_settings
 from spinbot.store import JobStore, connect
+from spinbot.tally import observed
 from spinbot_workers.device import pick_device
 from spinbot_workers.warm import Warm, install
 from spinbot_workers.worker import LaneWorker
@@ -41,6 +42,7 @@ def main() -> None:
         lane=arguments.lane,
         device=pick_device(settings.device),
     )
+    warm.models.on_load = lambda what, seconds: warm.store.count_up(observed(f"load:{what}", seconds))
     install(warm)
     worker = LaneWorker(warm, Redis.from_url(settings.broker_url(), retry=retry))
     worker.start_beating()

@@ -48,6 +48,7 @@ class Reporter:
     ) -> None:
         self.stop_reason = ""
         self.superseded = False
+        self._steps = 0
         self.timed_out = False
         self._began = time.monotonic()
         self._store = store
@@ -80,6 +81,7 @@ class Reporter:
     ) -> None:
         self.check()
         self._meter.advance(stage, step, total)
+        self._steps += step > 0
         figures = {name: round(float(value), 5) for name, value in (metrics or {}).items()}
         if (rate := self._meter.steps_per_second) is not None:
             figures["it/s"] = round(rate, 3)
@@ -125,6 +127,11 @@ class Reporter:
         self._closed.set()
         self._wake.set()
         self._thread.join()
+
+    def take_steps(self) -> int:
+        """Steps since this was asked last."""
+        steps, self._steps = self._steps, 0
+        return steps
 
     @property
     def percent(self) -> int:

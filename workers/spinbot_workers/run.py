@@ -71,6 +71,8 @@ def run(warm: Warm, job: Job) -> None:
     finally:
         warm.reporter, warm.job_id = None, ""
         reporter.close()
+        with contextlib.suppress(BrokerDown, BrokerSlow):  # figures are not worth a job
+            warm.store.count_up({f"steps:{warm.lane}": reporter.take_steps()})
     if reporter.superseded:
         log.warning("%s: %s; its result is dropped", job.id, reporter.stop_reason)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -23,13 +24,16 @@ T = TypeVar("T")
 class Models:
     """Loaded models by what identifies them: name and sha256, so that a voice trained again is loaded again."""
 
+    on_load: Callable[[str, float], None] = lambda what, seconds: None
     _loaded: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
         if key not in self._loaded:
             while len(self._loaded) >= KEPT_MODELS:
                 self._loaded.popitem(last=False)
+            began = time.monotonic()
             self._loaded[key] = load()
+            self.on_load(self.names()[-1].partition(":")[0], time.monotonic() - began)
         self._loaded.move_to_end(key)
         model: T = self._loaded[key]
         return model

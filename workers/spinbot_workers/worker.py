@@ -85,7 +85,9 @@ class LaneWorker(SimpleWorker):
             "rssMb": str(rss >> 20),
             "beat": f"{time.time():.1f}",
         }
-        warm.store.beat(warm.name, facts)
+        warm.store.beat(warm.name, facts | device_memory(warm.device))
+        if warm.reporter is not None and (steps := warm.reporter.take_steps()):
+            warm.store.count_up({f"steps:{warm.lane}": steps})
         job, execution = self._at, self.execution
         if job is not None and execution is not None:
             self.maintain_heartbeats(job, execution)
@@ -152,3 +154,13 @@ class LaneWorker(SimpleWorker):
     def teardown(self) -> None:
         self._over.set()
         super().teardown()
+
+
+def device_memory(device: str) -> dict[str, str]:
+    """MB in use and in all on a CUDA device; nothing of others."""
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return {"deviceUsedMb": str((total - free) >> 20), "deviceTotalMb": str(total >> 20)}

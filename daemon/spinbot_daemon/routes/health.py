@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from redis.exceptions import RedisError
 from starlette.responses import HTMLResponse, PlainTextResponse
 
@@ -13,7 +14,8 @@ import spinbot
 from spinbot.home import Home
 from spinbot_daemon.answers import Answer
 from spinbot_daemon.docs_page import docs_page
-from spinbot_daemon.metrics import CONTENT_TYPE, exposition
+from spinbot_daemon.exposition import OPENMETRICS, TEXT
+from spinbot_daemon.metrics import Here, exposition
 from spinbot_daemon.routes.services import Use
 
 router = APIRouter(tags=["health"])
@@ -38,11 +40,13 @@ def health(use: Use) -> Answer:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(use: Use) -> PlainTextResponse:
-    """For Prometheus."""
+def metrics(use: Use, accept: Annotated[str, Header()] = "") -> PlainTextResponse:
+    """For Prometheus; OpenMetrics when that is accepted."""
+    openmetrics = "application/openmetrics-text" in accept
+    here = Here(use.hub.connected, use.hub.sent, use.hub.dropped, use.settings.folders.root)
     names = use.settings.metrics.original_names
-    text = exposition(use.store, watchers=use.hub.connected, original_names=names)
-    return PlainTextResponse(text, media_type=CONTENT_TYPE)
+    text = exposition(use.store, here, original_names=names, openmetrics=openmetrics)
+    return PlainTextResponse(text, media_type=OPENMETRICS if openmetrics else TEXT)
 
 
 @router.get("/docs", include_in_schema=False)
