@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -76,6 +77,25 @@ def read_voice(folder: Path) -> VoiceManifest:
 def read_look(folder: Path) -> LookManifest:
     """Raises JobFailed naming the file when it is missing or not ours."""
     return _read(folder / "look.json", LookManifest)
+
+
+def checked_weights(path: Path, sha256: str) -> Path:
+    """`path`, when it and its folder are no links and it is what was trained.
+
+    Raises:
+        JobFailed: naming the file. Weights that somebody exchanged are not loaded.
+    """
+    remedy = "train it again, or delete its folder"
+    if path.is_symlink() or path.parent.is_symlink():
+        raise JobFailed(f"{path} is a link to somewhere else", hint=remedy)
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise JobFailed(f"{path}: {error.strerror}", hint=remedy) from error
+    if found != sha256:
+        raise JobFailed(f"{path} is not what was trained: sha256 {found[:12]}, not {sha256[:12]}", hint=remedy)
+    return path
 
 
 def _read(path: Path, model: type[M]) -> M:

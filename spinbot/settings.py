@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         description="a valkey or redis to use instead of the embedded one",
     )
     host: str = Field(default="127.0.0.1", description="address of the TCP listener")
+    insecure_http: bool = Field(default=False, description="listen beyond this machine without TLS")
     port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port; see spinbot daemon status")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
     lanes: tuple[str, ...] = Field(default=("train", "generate"), description="one worker process for each")

@@ -63,6 +63,8 @@ class Catalogue:
 
 def _find(folder: Path, kind: str, name: str, read: Callable[[Path], Any]) -> Any:
     try:
+        if re.fullmatch(NAME_PATTERN, name) and (folder / name).is_symlink():
+            raise BadInput(f"the {kind} {name} is a link to somewhere else", hint=f"copy the folder to {folder / name}")
         if re.fullmatch(NAME_PATTERN, name) and (folder / name / f"{kind}.json").is_file():
             return read(folder / name)
     except SpinbotError as error:

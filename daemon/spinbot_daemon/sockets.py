@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import stat
 from pathlib import Path
@@ -27,7 +28,12 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 def listen_tcp(settings: Settings) -> socket.socket:
-    """Raises BadInput when the address is not to be had."""
+    """Raises BadInput when the address is not to be had, or would send the token in clear over a network."""
+    if not (settings.insecure_http or is_loopback(settings.host)):
+        raise BadInput(
+            f"SPINBOT_HOST={settings.host} is beyond this machine, where anybody on the way could read the token",
+            hint="reach the daemon with ssh -L or behind a proxy with TLS; or set SPINBOT_INSECURE_HTTP=1",
+        )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,6 +47,16 @@ def listen_tcp(settings: Settings) -> socket.socket:
         ) from error
     listener.listen(BACKLOG)
     return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def url_of(listener: socket.socket) -> str:

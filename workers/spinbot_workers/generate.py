@@ -14,8 +14,8 @@ from pydantic import JsonValue
 from spinbot.errors import BadInput, JobFailed
 from spinbot.files import new_file
 from spinbot.jobs import Job, TalkSpec
-from spinbot.manifests import read_look, read_voice
-from spinbot_workers.look.engine import Look
+from spinbot.manifests import checked_weights, read_look, read_voice
+from spinbot_workers.look.engine import LORA_FILE, Look
 from spinbot_workers.look.hub import on_this_machine
 from spinbot_workers.look.words import unknown_words
 from spinbot_workers.paths import STARTER_LOOK, starter_voice
@@ -73,7 +73,7 @@ def _speech(warm: Warm, spec: TalkSpec, report: Reporter) -> Speech:
     report.step("voice", 0, 1, f"Loading the voice {name}")
     speaker = warm.models.get(
         (f"voice:{name}", weights, warm.device),
-        lambda: Speaker.load(folder, starter=starter_voice(warm.home), device=warm.device),
+        lambda: _speaker(warm, folder, weights),
     )
     report.step("voice", 1, 1, f"Loaded the voice {name}")
 
@@ -84,6 +84,12 @@ def _speech(warm: Warm, spec: TalkSpec, report: Reporter) -> Speech:
     if not len(speech.samples) or float(np.abs(speech.samples).max()) < 1e-4:
         raise JobFailed(f"the voice {name} made no sound of {spec.say!r}", hint="write the words out, in English")
     return speech
+
+
+def _speaker(warm: Warm, folder: Path | None, weights: str) -> Speaker:
+    if folder is not None:
+        checked_weights(folder / "model.safetensors", weights)
+    return Speaker.load(folder, starter=starter_voice(warm.home), device=warm.device)
 
 
 def _look(warm: Warm, spec: TalkSpec, report: Reporter, warnings: list[str]) -> Look:
@@ -99,6 +105,7 @@ def _look(warm: Warm, spec: TalkSpec, report: Reporter, warnings: list[str]) -> 
                 f"the look {spec.look} was learned on {manifest.model}, not on {spec.model}",
                 hint=f"pass --model {manifest.model}",
             )
+        checked_weights(warm.home.looks / spec.look / LORA_FILE, manifest.weights_sha256)
         look.set_lora((warm.home.looks / spec.look, spec.look_scale))
     else:
         look.set_lora(None)
