@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check docs format test test-clients test-slow test-gpu chaos demo verify bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check docs format test test-clients test-prometheus test-slow test-gpu chaos demo verify bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,20 +27,25 @@ check: $(STAMP) ## format, lint, types, import rules, starter weights against th
 	PYTHONPATH=workers $(BIN)/lint-imports
 	$(BIN)/python tests/check_starters.py
 	$(BIN)/python docs/reference.py --check
+	$(BIN)/python deploy/dashboard.py --check
 
-docs: $(STAMP) ## write docs/commands.md and docs/openapi.json anew
+docs: $(STAMP) ## write docs/commands.md, docs/openapi.json and the dashboard anew
 	$(BIN)/python docs/reference.py
+	$(BIN)/python deploy/dashboard.py
 
 format: $(STAMP) ## put the source in order
 	$(BIN)/ruff format -q .
 	$(BIN)/ruff check -q --fix .
 
 test: $(STAMP) ## every test that needs no GPU (real valkey, daemon, workers and models)
-	$(BIN)/pytest -q -m 'not gpu and not slow'
+	$(BIN)/pytest -q -m 'not gpu and not slow and not prometheus'
 
 test-clients: $(STAMP) ## curl, Node's ws and websockets follow a job (needs npm)
 	cd tests/e2e/node && npm ci --silent --no-audit --no-fund
 	$(BIN)/pytest -q tests/e2e/test_clients.py
+
+test-prometheus: $(STAMP) ## Prometheus reads a daemon: every query of deploy/ (needs Debian's prometheus)
+	$(BIN)/pytest -q -m prometheus
 
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/pytest -q -m slow

@@ -1,6 +1,8 @@
 """What Prometheus reads: parsed by its own client library, compared with what the jobs did."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
@@ -108,3 +110,13 @@ def test_what_waits_and_what_is_silent_is_told_in_seconds(gateway: Any, store: J
     read = values(gateway.http.get("/metrics").text)
     assert 99 < read['spinbot_oldest_queued_seconds{queue="generate"}'] < 160
     assert read['spinbot_last_progress_seconds{queue="generate"}'] == 0
+
+
+def test_the_documented_metrics_are_those_that_are_there(gateway: Any, store: JobStore) -> None:
+    store.beat("generate-a", {"lane": "generate", "rssMb": "10", "deviceUsedMb": "1", "deviceTotalMb": "2"})
+    text = gateway.http.get("/metrics").text
+    exposed = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
+    ours = {name: kind for name, kind in exposed.items() if not name.startswith("process_")}
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, flags=re.MULTILINE))
+    assert documented == ours
