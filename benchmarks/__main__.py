@@ -9,11 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import cli, jobs, memory, models, watchers
+from benchmarks import cli, jobs, memory, models, scrape, watchers
 from spinbot.home import Home
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.wav"
-PARTS = ("cli", "jobs", "watchers", "memory", "models")
+PARTS = ("cli", "jobs", "watchers", "memory", "models", "scrape")
 
 
 def main() -> None:
@@ -41,6 +41,8 @@ def measure(parts: list[str], environment: dict[str, str], home: Home) -> None:
         print(watchers.measure(home.socket, home.broker_socket), flush=True)
     if "memory" in parts:
         print(memory.measure(daemon, json.loads(home.daemon_file.read_text())["pid"]), flush=True)
+    if "scrape" in parts:
+        print(scrape.measure(home.socket, home.broker_socket), flush=True)
     if "models" in parts:
         for table in models.measure(daemon, home, SAMPLE):
             print(table, flush=True)
