@@ -23,6 +23,8 @@ INDEX = "spinbot:jobs"
 IDEMPOTENCY_SECONDS = 7 * 24 * 3600
 PARKED = "parked: it goes on from its checkpoint when its queue is resumed"
 """What a job is asked for that is to stop, but not to end."""
+WORKERS = "spinbot:workers"
+"""Names of the workers: to find their entries without walking through the keys of all jobs."""
 WORKER_TTL = 15
 """Seconds without a beat after which a worker's entry is gone."""
 
@@ -35,6 +37,10 @@ def job_key(job_id: str) -> str:
 
 def events_key(job_id: str) -> str:
     return f"spinbot:events:{job_id}"
+
+
+def worker_key(worker: str) -> str:
+    return f"spinbot:worker:{worker}"
 
 
 def index_key(state: State) -> str:
@@ -305,20 +311,22 @@ class JobStore:
 
     def beat(self, worker: str, facts: dict[str, str]) -> None:
         """Keep the worker's entry alive for WORKER_TTL seconds, with what it says of itself."""
-        key = f"spinbot:worker:{worker}"
         with self.redis.pipeline() as pipe:
-            pipe.hset(key, mapping=cast(Any, facts))
-            pipe.expire(key, WORKER_TTL)
+            pipe.sadd(WORKERS, worker)
+            pipe.hset(worker_key(worker), mapping=cast(Any, facts))
+            pipe.expire(worker_key(worker), WORKER_TTL)
             pipe.execute()
 
     def workers(self) -> dict[str, dict[str, str]]:
         """The workers that beat within the last WORKER_TTL seconds, by name."""
-        names = [str(key) for key in self.redis.scan_iter("spinbot:worker:*", count=1000)]
-        facts = self._pipelined(lambda pipe: [pipe.hgetall(name) for name in names])
-        return {name.rpartition(":")[2]: found for name, found in zip(names, facts, strict=True) if found}
+        names = sorted(cast(set[str], self.redis.smembers(WORKERS)))
+        facts = self._pipelined(lambda pipe: [pipe.hgetall(worker_key(name)) for name in names])
+        if gone := [name for name, found in zip(names, facts, strict=True) if not found]:
+            self.redis.srem(WORKERS, *gone)  # one that comes back writes its name again with its next beat
+        return {name: found for name, found in zip(names, facts, strict=True) if found}
 
     def forget_worker(self, worker: str) -> None:
-        self.redis.delete(f"spinbot:worker:{worker}")
+        self.redis.delete(worker_key(worker))
 
     def pause(self, lane: Kind, paused: bool) -> None:
         """A worker of a paused lane takes no new job."""
