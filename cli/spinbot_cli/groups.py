@@ -23,7 +23,13 @@ PANELS: dict[str, dict[str, str]] = {
         "stats": "stats",
     },
     "Steer": {"cancel": "steer", "retry": "steer", "rerun": "rerun", "pause": "steer", "resume": "steer"},
-    "See what is there": {"voices": "catalogue", "looks": "catalogue", "models": "catalogue", "token": "catalogue"},
+    "See what is there": {
+        "voices": "catalogue",
+        "looks": "catalogue",
+        "models": "catalogue",
+        "inspect": "inspect",
+        "token": "catalogue",
+    },
     "The machine": {
         "doctor": "doctor",
         "stats": "stats",

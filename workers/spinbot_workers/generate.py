@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydantic import JsonValue
 
 from spinbot.errors import BadInput, JobFailed
@@ -19,6 +20,7 @@ from spinbot_workers.look.engine import LORA_FILE, Look
 from spinbot_workers.look.hub import on_this_machine
 from spinbot_workers.look.words import unknown_words
 from spinbot_workers.paths import STARTER_LOOK, starter_voice
+from spinbot_workers.provenance import provenance
 from spinbot_workers.reporter import Reporter
 from spinbot_workers.video.frames import Face, frames
 from spinbot_workers.video.lips import mouth_per_frame
@@ -43,25 +45,26 @@ def talk(warm: Warm, job: Job, report: Reporter) -> dict[str, JsonValue]:
     assert isinstance(spec, TalkSpec)
     folder = warm.home.job(job.id)
     warnings: list[str] = []
+    comment = provenance(warm.home, job, spec)
     result: dict[str, JsonValue] = {"seed": spec.seed, "say": spec.say, "scene": spec.scene}
     match spec.output:
         case "audio":
             speech = _speech(warm, spec, report)
             file = folder / "speech.wav"
-            _write_wav(file, speech)
+            _write_wav(file, speech, comment)
             result["seconds"] = round(len(speech.samples) / speech.sample_rate, 3)
         case "image":
             look = _look(warm, spec, report, warnings)
             file = folder / "portrait.png"
-            _write_png(file, _portrait(look, spec, folder, report))
+            _write_png(file, _portrait(look, spec, folder, report), comment)
         case "video":
             speech = _speech(warm, spec, report)
             look = _look(warm, spec, report, warnings)
             face = _face(look, spec, folder, report)
             file = folder / "video.mp4"
-            _video(file, face, speech, spec, folder, report)
-            _write_png(folder / "portrait.png", face.portrait)
-            _write_wav(folder / "speech.wav", speech)
+            _video(file, face, speech, spec, folder, comment, report)
+            _write_png(folder / "portrait.png", face.portrait, comment)
+            _write_wav(folder / "speech.wav", speech, comment)
             result["seconds"] = round(len(speech.samples) / speech.sample_rate, 3)
     return {**result, "file": file.name, "path": str(file), "warnings": list[JsonValue](warnings)}
 
@@ -147,7 +150,9 @@ def _face(look: Look, spec: TalkSpec, folder: Path, report: Reporter) -> Face:
     return Face(portrait, mouths, blink, look.eyes_box)
 
 
-def _video(path: Path, face: Face, speech: Speech, spec: TalkSpec, folder: Path, report: Reporter) -> None:
+def _video(
+    path: Path, face: Face, speech: Speech, spec: TalkSpec, folder: Path, comment: str, report: Reporter
+) -> None:
     mouths = mouth_per_frame(speech, fps=spec.fps)
 
     def drawn() -> Iterator[Image.Image]:
@@ -164,7 +169,7 @@ def _video(path: Path, face: Face, speech: Speech, spec: TalkSpec, folder: Path,
             speech.samples,
             fps=spec.fps,
             sample_rate=speech.sample_rate,
-            metadata={"title": title, "comment": f"made with spinbot, voice {spec.voice or 'starter'}, synthetic"},
+            metadata={"title": title, "comment": comment},
         )
 
 
@@ -176,11 +181,18 @@ def _preview(folder: Path, picture: Image.Image | None) -> Path | None:
     return path
 
 
-def _write_png(path: Path, picture: Image.Image) -> None:
+def _write_png(path: Path, picture: Image.Image, comment: str = "") -> None:
+    info = PngInfo()
+    if comment:
+        info.add_text("Comment", comment)
     with new_file(path) as temporary:
-        picture.save(temporary, compress_level=1)
+        picture.save(temporary, compress_level=1, pnginfo=info)
 
 
-def _write_wav(path: Path, speech: Speech) -> None:
-    with new_file(path) as temporary:
-        soundfile.write(temporary, speech.samples, speech.sample_rate, subtype="PCM_16")
+def _write_wav(path: Path, speech: Speech, comment: str) -> None:
+    with (
+        new_file(path) as temporary,
+        soundfile.SoundFile(temporary, "w", speech.sample_rate, 1, subtype="PCM_16") as file,
+    ):
+        file.comment = comment
+        file.write(speech.samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from spinbot.errors import BadInput
 from spinbot_cli.client import Client
 from spinbot_cli.on_done import OnDone, checked
 from spinbot_cli.options import After, Detach, First, Json, Limit, OnDoneText, Seed, Steps, Timeout, Webhook
-from spinbot_cli.say import document, out
+from spinbot_cli.say import document, out, tell
 from spinbot_cli.values import seconds, text_or_file
 from spinbot_cli.watching import check_all, watch_all
 
@@ -75,6 +76,8 @@ def train(
         "webhook": webhook,
     }
     given = {key: value for key, value in fields.items() if value is not None}
+    if consent is None and not as_json and not detach and asks():
+        given["consent"] = asked_for_consent()
     client = Client().ensure()
     if each and name is not None:
         raise BadInput("--each and --name", hint="with --each every voice is named after its file or folder")
@@ -94,6 +97,17 @@ def train(
             document({"jobId": jobs[0], "status": "queued", "jobs": jobs})
         return
     see_trainings(client, jobs, timeout=seconds(timeout), as_json=as_json, on_done=told)
+
+
+def asks() -> bool:
+    """Whether a person is there to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def asked_for_consent() -> str:
+    """Who agreed, in the words of who trains; kept in the manifest and in what is generated with it."""
+    tell("Voices and faces are people's. Who is this, and did they agree? (--consent 'TEXT' says it without asking)")
+    return str(typer.prompt("consent", default="not said", err=True)).strip()
 
 
 def see_trainings(
