@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check docs format test test-clients test-prometheus test-slow test-gpu chaos demo verify bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check docs format test test-clients test-prometheus test-slow test-gpu fuzz chaos demo verify bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-slow: $(STAMP) ## the tests that train for minutes
 
 test-gpu: $(STAMP) ## the tests that need a GPU
 	$(BIN)/pytest -q -m gpu
+
+fuzz: $(STAMP) ## 10,000 requests, 2,000 WebSockets and 5,000 recordings that are wrong
+	$(BIN)/python tests/fuzz
 
 chaos: $(STAMP) ## real jobs on a real daemon, broken at random moments (SEED=n to see a run again)
 	$(BIN)/python tests/chaos $(if $(SEED),--seed $(SEED))

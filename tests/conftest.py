@@ -21,6 +21,8 @@ from spinbot.store import JobStore, connect
 
 T = TypeVar("T")
 
+os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(1 << 16))  # as the gateway does, before websockets is loaded
+os.environ.setdefault("WEBSOCKETS_MAX_NUM_HEADERS", str(1 << 14))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker does, before the first test loads torch
 
 

@@ -68,7 +68,14 @@ def gateway(
     unix, tcp = listen_unix(home.socket), listen_tcp(settings)
     app = create_app(settings, token=token, buffer=watch_buffer)
     config = uvicorn.Config(
-        app, log_config=None, ws="websockets-sansio", ws_per_message_deflate=False, timeout_graceful_shutdown=1
+        app,
+        log_config=None,
+        http="h11",
+        h11_max_incomplete_event_size=1 << 16,
+        ws="websockets-sansio",
+        ws_max_size=1 << 16,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [unix, tcp]})

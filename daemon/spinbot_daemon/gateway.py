@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
+# A handshake that its HTTP parser takes and websockets does not is never answered: the limits are to be the same, and
+# a thousand job ids fit. Read when websockets is imported.
+os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(1 << 16))
+os.environ.setdefault("WEBSOCKETS_MAX_NUM_HEADERS", str(1 << 14))
+
 import argparse
 import logging
-import os
 import shutil
 import socket
 import tempfile

@@ -214,3 +214,11 @@ def test_a_watcher_may_talk_and_is_not_listened_to(gateway, store, job, until_cl
         until_closed(watcher)
         with pytest.raises(ConnectionClosedOK):
             watcher.recv(timeout=5)
+
+
+def test_a_thousand_jobs_can_be_asked_for_at_once(gateway, store):
+    """Their names make a line longer than websockets takes by itself."""
+    jobs = [store.add(new_job(TalkSpec(prompt="hi", say="hi", scene=""))).id for _ in range(1000)]
+    with gateway.watch("?" + "&".join(f"jobId={job_id}" for job_id in jobs)) as watcher:
+        seen = {json.loads(watcher.recv(timeout=10))["jobId"] for _ in jobs}
+    assert seen == set(jobs)

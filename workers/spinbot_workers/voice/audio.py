@@ -24,6 +24,8 @@ SHORTEST = 3.0
 """Seconds of sound that a voice needs, over all files together."""
 LONGEST_MINUTES = 30.0
 RATES = (4_000, 384_000)
+LOUDEST = 2.0**32
+"""Full scale is 1; a float file in the scale of 32-bit integers is read too, and one that would overflow is not."""
 CHANNELS = 8
 SILENT = 10 ** (-50 / 20)
 """RMS under which 50 ms count as silence."""
@@ -115,6 +117,8 @@ def _checked(path: Path, reader: _Reader, max_minutes: float) -> Iterator[Sample
     for block in reader.blocks:
         if not np.isfinite(block).all():
             raise BadInput(f"{path} holds samples that are not numbers (NaN or infinite)", hint="export it again")
+        if float(np.abs(block).max(initial=0.0)) > LOUDEST:
+            raise BadInput(f"{path} holds samples that no recording has (over {LOUDEST:g})", hint="export it again")
         count += len(block)
         if count / reader.sample_rate > max_minutes * 60:
             raise BadInput(
@@ -195,12 +199,15 @@ def _with_av(path: Path) -> _Reader:
 
     try:
         container = av.open(str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
-    except (OSError, ValueError) as error:  # av's errors derive from these
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise BadInput(f"{path}: {error}") from error
     if not container.streams.audio:
         container.close()
         raise BadInput(f"{path} has no sound in it")
     stream: Any = container.streams.audio[0]
+    if stream.codec_context is None:
+        container.close()
+        raise BadInput(f"{path} holds sound in a format that nothing here decodes")
     rate, channels = int(stream.rate or 0), int(stream.channels or 0)
 
     def blocks() -> Iterator[Samples]:
@@ -210,7 +217,7 @@ def _with_av(path: Path) -> _Reader:
                 for frame in container.decode(stream):
                     for part in resampler.resample(frame):
                         yield part.to_ndarray().mean(axis=0, dtype=np.float32)
-        except (OSError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             raise BadInput(f"{path} is damaged or truncated: {error}", hint="copy it again") from error
 
     expected = int(stream.duration * stream.time_base * rate) if stream.duration else None
