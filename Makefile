@@ -8,7 +8,7 @@ DEMO_STEPS ?= 150
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check docs format test test-clients test-prometheus test-slow test-gpu fuzz chaos demo verify bench daemon worker wheel starter-voice starter-look clean
+.PHONY: help setup check docs format test test-clients test-prometheus test-faults test-slow test-gpu fuzz chaos demo verify soak bench daemon worker wheel starter-voice starter-look clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ format: $(STAMP) ## put the source in order
 	$(BIN)/ruff check -q --fix .
 
 test: $(STAMP) ## every test that needs no GPU (real valkey, daemon, workers and models)
-	$(BIN)/pytest -q -m 'not gpu and not slow and not prometheus'
+	$(BIN)/pytest -q -m 'not gpu and not slow and not prometheus and not faults'
 
 test-clients: $(STAMP) ## curl, Node's ws and websockets follow a job (needs npm)
 	cd tests/e2e/node && npm ci --silent --no-audit --no-fund
@@ -48,6 +48,9 @@ test-clients: $(STAMP) ## curl, Node's ws and websockets follow a job (needs npm
 
 test-prometheus: $(STAMP) ## Prometheus reads a daemon: every query of deploy/ (needs Debian's prometheus)
 	$(BIN)/pytest -q -m prometheus
+
+test-faults: $(STAMP) ## kill, fill, stop and starve a real daemon at the worst moments (5 minutes)
+	$(BIN)/pytest -q -m faults
 
 test-slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/pytest -q -m slow
@@ -66,6 +69,9 @@ demo: $(STAMP) ## train a voice on examples/sample.wav, make a talking video wit
 
 verify: $(STAMP) ## the original's verification list, with curl and a WebSocket client: five ticks
 	@BIN=$(BIN) sh examples/verify.sh
+
+soak: $(STAMP) ## 2,000 small jobs from 20 shells, 50 watchers, random cancels
+	$(BIN)/python -m benchmarks.soak $(SEED)
 
 bench: $(STAMP) ## the tables of benchmarks/
 	$(BIN)/python -m benchmarks

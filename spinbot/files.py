@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -62,3 +63,25 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def mend_folder(parent: Path) -> None:
+    """Undo what a killed writer left half done in `parent`: halves go, an old one that was set aside comes back.
+
+    Only while nobody writes there.
+    """
+    for path in parent.glob(".*") if parent.is_dir() else ():
+        match = _HALF.fullmatch(path.name)
+        if match is None:
+            continue
+        whole = parent / match["name"]
+        if match["old"] and not whole.exists():
+            os.rename(path, whole)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+_HALF = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<old>\.old)?")
+"""What `tempfile` makes of the prefix `.name.`."""

@@ -76,6 +76,11 @@ class Home:
         return self.root / "daemon.lock"
 
     @property
+    def format_file(self) -> Path:
+        """The form of the data: one number."""
+        return self.root / "format"
+
+    @property
     def token_file(self) -> Path:
         return self.root / "token"
 

@@ -72,7 +72,9 @@ def install(app: FastAPI) -> None:
     def disk(request: Request, error: OSError) -> Response:
         log.error("%s %s: %s", request.method, request.url.path, error)
         status = 507 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 500
-        return problem(f"{error.strerror or error}", hint="see the daemon's log", exit_code=1, status=status)
+        where = f": {error.filename}" if error.filename else ""
+        hint = "make room, then send it again" if status == 507 else "see the daemon's log"
+        return problem(f"{error.strerror or error}{where}", hint=hint, exit_code=1, status=status)
 
     @app.exception_handler(Exception)
     def bug(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ changes of state, never a submission that was answered, and such a job is run ag
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -30,6 +31,10 @@ DENIED = [
     *("bgsave", "bgrewriteaof", "function", "latency", "slowlog", "client|kill", "client|pause", "script|flush"),
 ]
 """What nothing in spinbot needs. EVAL stays: every change of a job is a script."""
+
+
+DURABLE_WITHIN = 10.0
+"""Seconds for the broker to hand its log to the kernel; a slow disk takes one or two."""
 
 
 class Broker:
@@ -69,7 +74,12 @@ class Broker:
         Raises:
             OSError: it cannot be written (the disk is full).
         """
-        while redis.info("persistence")["aof_buffer_length"]:  # held back while the every-second fsync runs
+        deadline = time.monotonic() + DURABLE_WITHIN
+        while (facts := redis.info("persistence"))["aof_buffer_length"]:  # held back while the every-second fsync runs
+            if facts["aof_last_write_status"] != "ok":  # it tries again every second, and keeps all in memory till then
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
+            if time.monotonic() > deadline:
+                raise OSError(errno.EIO, f"the log was not written within {DURABLE_WITHIN:g} s", str(self.folder))
             time.sleep(0.002)
         for path in (self.folder / "appendonlydir").glob("*.incr.aof"):
             handle = os.open(path, os.O_RDONLY)

@@ -38,6 +38,7 @@ def main() -> None:
     logs.start(settings.log_level, settings.log_format)
     for chatty in ("uvicorn", "websockets"):  # below this level they write the ?token= of a WebSocket
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_without_traceback)
     listeners = [socket.socket(fileno=fd) for fd in arguments.fds]
     listeners = listeners or [listen_unix(settings.folders.socket), listen_tcp(settings)]
     for listener in listeners:
@@ -61,6 +62,13 @@ def main() -> None:
         backlog=1024,
     )
     uvicorn.Server(config).run(sockets=listeners)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """That a watcher sent broken UTF-8 is its fault and a line in the log, not a page of our stack for each."""
+    if record.getMessage().startswith("Invalid UTF-8"):
+        record.exc_info = None
+    return True
 
 
 def _clean(home: Home) -> None:

@@ -29,11 +29,12 @@ from redis.retry import Retry
 
 import spinbot
 from spinbot.errors import NotAllowed, SpinbotError
-from spinbot.files import write_atomic
+from spinbot.files import mend_folder, write_atomic
 from spinbot.settings import Settings
 from spinbot.store import JobStore, connect
 from spinbot_daemon.broker import Broker, answers
 from spinbot_daemon.child import QUICK, Child
+from spinbot_daemon.format import check_format
 from spinbot_daemon.recovery import Recovery
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.token import ensure_token
@@ -101,8 +102,11 @@ class Supervisor:
                 signal.signal(number, signal.SIG_IGN)  # one more while Python winds up is no failure
 
     def _start(self) -> None:
+        check_format(self._home)
         self._note_problems()
         if self._settings.redis_url is None:
+            for folder in (self._home.voices, self._home.looks):
+                mend_folder(folder)  # no worker of ours runs yet, and there are no others
             broker = Broker(self._home)
             self._broker = self._child("valkey", broker.prepare, self._restart)
             self._broker.start()

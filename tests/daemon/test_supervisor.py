@@ -120,6 +120,20 @@ def test_one_daemon_per_home(daemon, home):
     assert daemon.http.get("/health").status_code == 200
 
 
+def test_data_of_a_newer_version_is_refused_and_nothing_in_it_is_changed(daemon, home):
+    daemon.start().terminate()
+    daemon.processes[0].wait(15)
+    assert home.format_file.read_text() == "1\n"
+    home.format_file.write_text("2\n")
+    before = {path: path.read_bytes() for path in home.broker.rglob("*") if path.is_file()}
+    process = daemon.start()
+    assert process.wait(15) != 0
+    said = process.stderr.read()
+    assert b"written by a newer spinbot" in said
+    assert b"nothing was changed" in said
+    assert {path: path.read_bytes() for path in home.broker.rglob("*") if path.is_file()} == before
+
+
 def test_a_port_in_use_is_said(daemon, home):
     import socket
 

@@ -16,7 +16,11 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def schemathesis(url: str, token: str, examples: int, seed: int) -> tuple[int, int, str]:
-    """Exit code, number of cases, and what was printed. No answer may be a 5xx."""
+    """Numbers of cases and of those that passed, and what was printed. No answer may be a 5xx.
+
+    The exit code is not looked at: schemathesis itself stumbles over some of its own mutations of multipart bodies
+    ("Unsupported type: 'Binary'", 4.32), says so and goes on.
+    """
     command = [
         str(Path(sys.executable).with_name("st")),
         *("run", str(DOCUMENT), "--url", url, "--header", f"Authorization: Bearer {token}"),
@@ -26,8 +30,9 @@ def schemathesis(url: str, token: str, examples: int, seed: int) -> tuple[int, i
         *("--suppress-health-check", "all"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    cases = re.search(r"([\d,]+) generated", done.stdout)
-    return done.returncode, int(cases[1].replace(",", "")) if cases else 0, done.stdout + done.stderr
+    cases = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
+    made, passed = (int(cases[1]), int(cases[2])) if cases else (0, 0)
+    return made, passed, done.stdout + done.stderr
 
 
 def nonsense(path: Path, count: int, seed: int) -> int:

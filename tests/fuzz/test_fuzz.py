@@ -15,9 +15,9 @@ SEED = 20261124
 
 
 def test_no_request_by_or_against_the_document_is_a_server_error(gateway, caplog):  # noqa: F811
-    code, cases, said = interface.schemathesis(gateway.url, gateway.token, examples=4, seed=SEED)
-    assert code == 0, said[-4000:]
-    assert cases > 50, said[-2000:]
+    made, passed, said = interface.schemathesis(gateway.url, gateway.token, examples=4, seed=SEED)
+    assert made > 50, said[-2000:]
+    assert passed == made, said[-4000:]
     assert "Traceback" not in caplog.text
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,6 +30,8 @@ from spinbot_workers.warm import Warm, current
 LEAVING = "the worker was asked to leave; the job goes on from its checkpoint"
 LESS_MEMORY = "shorter input, a smaller --model or fewer --steps need less; SPINBOT_MAX_RSS_MB is the worker's limit"
 
+MEND = "make room or mend the folder, then: spinbot retry "
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +45,8 @@ def run_job(job_id: str, attempt: int) -> None:
         return
     logs.trace.set(job.trace or "")
     logs.job.set(job_id)
+    for half in warm.home.job(job_id).glob(".*"):  # what an attempt that was killed was writing
+        half.unlink(missing_ok=True)
     with job_log(warm.home.job(job_id) / "log.txt"):
         log.info("%s attempt %d on %s", job_id, attempt, warm.device)
         run(warm, job)
@@ -91,12 +97,14 @@ def _perform(warm: Warm, job: Job, body: Body, reporter: Reporter) -> Status:
         return Failed(error=str(error), hint=error.hint)
     except OSError as error:
         log.exception("%s failed", job.id)
-        return Failed(error=_os_error(error), hint="make room or mend the folder, then: spinbot retry " + job.id)
+        return Failed(error=_os_error(error) + _room(warm, error), hint=MEND + job.id)
     except Exception as error:  # the edge: a traceback goes to the log, its last line to the user
         log.exception("%s failed", job.id)
         if _is_out_of_memory(error):
             warm.worn = True
             return Failed(error=f"out of memory on {warm.device}: {str(error).splitlines()[0]}", hint=LESS_MEMORY)
+        if _is_disk_full(error):
+            return Failed(error=f"No space left on device{_room(warm, error)}", hint=MEND + job.id)
         last = traceback.format_exception_only(error)[-1].strip()
         return Failed(error=last, hint=f"spinbot logs {job.id} has the traceback")
 
@@ -176,6 +184,18 @@ def _is_out_of_memory(error: Exception) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """safetensors and torch write by themselves, and raise errors of their own."""
+    return "os error 28" in str(error) or "No space left on device" in str(error)
+
+
+def _room(warm: Warm, error: Exception) -> str:
+    """How much is free, when that is what was missing."""
+    if isinstance(error, OSError) and error.errno != errno.ENOSPC:
+        return ""
+    return f" ({shutil.disk_usage(warm.home.root).free >> 20} MB free in {warm.home.root})"
 
 
 def _os_error(error: OSError) -> str:
