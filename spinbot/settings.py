@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -40,6 +42,7 @@ class Settings(BaseSettings):
         description="a valkey or redis to use instead of the embedded one",
     )
     host: str = Field(default="127.0.0.1", description="address of the TCP listener")
+    insecure_redis: bool = Field(default=False, description="speak clear text to a broker beyond this machine")
     insecure_http: bool = Field(default=False, description="listen beyond this machine without TLS")
     port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port; see spinbot daemon status")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
@@ -52,6 +55,24 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_format: LogFormat = Field(default="text", description="text for people, json for machines")
     metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _safe_broker(self) -> Self:
+        """Raises ValueError, which never has the URL in it: a password may be."""
+        if self.redis_url is None:
+            return self
+        url = urlsplit(self.redis_url.get_secret_value())
+        if url.scheme not in {"unix", "redis", "rediss"}:
+            raise ValueError("redis_url begins with unix://, redis:// or rediss://")
+        if url.scheme == "unix" or url.hostname in {"localhost", "127.0.0.1", "::1"} or self.insecure_redis:
+            return self
+        if url.scheme == "redis":
+            raise ValueError("a broker beyond this machine needs rediss://; SPINBOT_INSECURE_REDIS=1 goes without")
+        if {value.lower() for value in parse_qs(url.query).get("ssl_cert_reqs", ["required"])} != {"required"}:
+            raise ValueError("the certificate of a broker beyond this machine has to be verified")
+        if not url.password:
+            raise ValueError("a broker beyond this machine needs a password: rediss://user:password@host:6379")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -80,7 +101,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]) or "redis_url"  # whose check sees the whole
         raise BadInput(
             f"setting {name}: {first['msg']}",
             hint=f"it comes from SPINBOT_{name.upper()} or {Home().config_file}",

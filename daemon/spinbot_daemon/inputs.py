@@ -149,7 +149,7 @@ def _our_name(name: str, numbers: dict[tuple[str, int], int], taken: set[str]) -
 def _copy(stream: BinaryIO, path: Path, name: str, limit: int) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     with stream, path.open("wb") as copy:
-        while chunk := stream.read(CHUNK):
+        while chunk := _read(stream, name):
             size += len(chunk)
             if size > limit:
                 raise TooLarge(
@@ -160,6 +160,14 @@ def _copy(stream: BinaryIO, path: Path, name: str, limit: int) -> tuple[int, str
         copy.flush()
         os.fsync(copy.fileno())
     return size, digest.hexdigest()
+
+
+def _read(stream: BinaryIO, name: str) -> bytes:
+    """A fault in reading is the input's, unlike one in writing the copy."""
+    try:
+        return stream.read(CHUNK)
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror}") from error
 
 
 def _display(name: str) -> str:
