@@ -261,3 +261,47 @@ def test_a_read_only_folder_fails_the_training_with_its_path_and_leaves_older_vo
     assert "Read-only" in job.status.error
     assert "voices" in job.status.error
     assert json.loads(json.dumps(machine.ask("GET", "/health")))["status"] == "ok"
+
+
+def faketime() -> str:
+    """Debian's libfaketime, or ""."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return str(found[0]) if found else ""
+
+
+@pytest.mark.skipif(not faketime(), reason="a clock that jumps needs Debian's faketime")
+def test_a_clock_that_jumps_back_an_hour_ends_no_job_and_no_worker():
+    with tempfile.TemporaryDirectory(prefix="spinbot-clock-") as folder:
+        clock = Path(folder) / "clock"
+        clock.write_text("+0\n")
+        environment = {"LD_PRELOAD": faketime(), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+        machine = Machine(Home(Path(folder) / "home"), {**environment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        machine.home.root.mkdir()
+        machine.start()
+        try:
+            watcher = watched(machine, "/api/train", {**TRAINING, "name": "back"}, "clock")
+            when(watcher, lambda event: event.get("stage") == "train" and event.get("step", 0) >= 2, "step 2")
+            worker = machine.process("train")
+            clock.write_text("-1h\n")
+            job = ended(machine, watcher)
+            assert (job.state, job.attempt) == ("completed", 1)
+            assert job.status.since < time.time() - 3000, "the clock did not jump"
+            assert worker.is_running()
+            after = ended(machine, watched(machine, "/api/generate", PICTURE, "after the jump"))
+            assert (after.state, after.attempt) == ("completed", 1)
+        finally:
+            machine.stop()
+
+
+def test_a_worker_that_hangs_is_gone_within_25_seconds_of_the_cancel(machine):
+    """Every thread of it stands still, as in C code that keeps the interpreter's lock; the default grace."""
+    watcher = watched(machine, "/api/generate", PICTURE, "hangs")
+    when(watcher, MOMENTS["while denoising"], "it draws")
+    worker = machine.process("generate")
+    worker.suspend()
+    machine.ask("DELETE", f"/api/jobs/{watcher.job_id}")
+    job = ended(machine, watcher, within=25)
+    assert job.state == "cancelled"
+    assert "had to be killed" in job.status.reason
+    after = ended(machine, watched(machine, "/api/generate", PICTURE, "after the hang"))
+    assert after.state == "completed"
