@@ -42,7 +42,9 @@ class Settings(BaseSettings):
         description="a valkey or redis to use instead of the embedded one",
     )
     host: str = Field(default="127.0.0.1", description="address of the TCP listener")
-    insecure_redis: bool = Field(default=False, description="speak clear text to a broker beyond this machine")
+    insecure_redis: bool = Field(
+        default=False, description="a broker beyond this machine without TLS, verification or password"
+    )
     insecure_http: bool = Field(default=False, description="listen beyond this machine without TLS")
     port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port; see spinbot daemon status")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")

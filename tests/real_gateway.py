@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
+from spinbot_daemon.impatient import Impatient
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.token import ensure_token
 
@@ -70,7 +71,7 @@ def gateway(
     config = uvicorn.Config(
         app,
         log_config=None,
-        http="h11",
+        http=Impatient,
         h11_max_incomplete_event_size=1 << 16,
         ws="websockets-sansio",
         ws_max_size=1 << 16,

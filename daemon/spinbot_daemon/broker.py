@@ -28,7 +28,17 @@ from spinbot.home import Home
 DENIED = [
     *("flushall", "flushdb", "swapdb", "debug", "config", "module", "acl", "shutdown", "replicaof", "slaveof"),
     *("migrate", "restore", "failover", "cluster", "psync", "sync", "save", "monitor", "keys", "sort"),
-    *("bgsave", "bgrewriteaof", "function", "latency", "slowlog", "client|kill", "client|pause", "script|flush"),
+    *(
+        "bgsave",
+        "bgrewriteaof",
+        "function",
+        "latency",
+        "slowlog",
+        "client|kill",
+        "client|pause",
+        "script|flush",
+        "script|kill",
+    ),
 ]
 """What nothing in spinbot needs. EVAL stays: every change of a job is a script."""
 

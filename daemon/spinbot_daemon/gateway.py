@@ -22,6 +22,7 @@ from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
 from spinbot_daemon.broker import private_folder
+from spinbot_daemon.impatient import Impatient
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.submissions import INCOMING
 from spinbot_daemon.token import ensure_token
@@ -50,7 +51,7 @@ def main() -> None:
         app,
         log_config=None,
         access_log=False,
-        http="h11",  # always there, and the one with a limit on headers
+        http=Impatient,  # on h11, the one with a limit on headers
         h11_max_incomplete_event_size=1 << 16,
         ws="websockets-sansio",  # the one uvicorn keeps; "websockets" stands on a deprecated interface
         ws_max_size=1 << 16,  # watchers have nothing to say

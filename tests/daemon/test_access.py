@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from spinbot_daemon.access import TRIES, WINDOW, FailedTries
+from spinbot_daemon.impatient import Impatient
 
 
 @pytest.fixture
@@ -119,3 +122,15 @@ def test_a_body_that_does_not_say_its_size_is_stopped_while_streaming(gateway):
 
 def test_huge_headers_are_refused(gateway):
     assert gateway.http.get("/health", headers={"X-Big": "x" * 40_000}).status_code == 431
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_one_that_never_finishes_its_request_is_closed(gateway, monkeypatch, said):
+    monkeypatch.setattr(Impatient, "within", 0.2)
+    with socket.socket(socket.AF_UNIX) as client, gateway.watch() as watcher:
+        client.settimeout(10)
+        client.connect(gateway.socket)
+        client.sendall(said)
+        assert client.recv(1024) == b""
+        assert watcher.ping().wait(5), "a WebSocket was closed with it"
+    assert gateway.http.get("/health").status_code == 200
