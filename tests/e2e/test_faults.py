@@ -109,9 +109,10 @@ def test_a_worker_killed_in_the_middle_makes_the_same_picture_in_its_second_atte
 
 
 def test_a_worker_killed_while_it_writes_the_video_leaves_no_half_of_one(machine):
-    video = {"prompt": 'a red robot says "hello"', "output": "video", "seed": 4}
+    words = "good morning, we will go to the house by the river today"
+    video = {"prompt": f'a red robot says "{words}"', "output": "video", "seed": 4}
     watcher = watched(machine, "/api/generate", video, "video")
-    when(watcher, lambda event: event.get("stage") == "frames" and event.get("step", 0) >= 10, "frames are written")
+    when(watcher, lambda event: event.get("stage") == "frames" and event.get("step", 0) >= 1, "frames are written")
     kill_worker(machine, "generate")
     folder = machine.home.job(watcher.job_id)
     assert not (folder / "video.mp4").exists()
@@ -263,26 +264,27 @@ def test_a_read_only_folder_fails_the_training_with_its_path_and_leaves_older_vo
     assert json.loads(json.dumps(machine.ask("GET", "/health")))["status"] == "ok"
 
 
-def faketime() -> str:
-    """Debian's libfaketime, or ""."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return str(found[0]) if found else ""
+JUMPING = """
+import os, time
+real, path = time.time, os.environ["JUMP"]
+time.time = lambda: real() - (3600 if os.path.exists(path) else 0)
+"""
 
 
-@pytest.mark.skipif(not faketime(), reason="a clock that jumps needs Debian's faketime")
 def test_a_clock_that_jumps_back_an_hour_ends_no_job_and_no_worker():
+    """In every Python process of the daemon, by a module that Python imports at its start; valkey keeps its clock."""
     with tempfile.TemporaryDirectory(prefix="spinbot-clock-") as folder:
-        clock = Path(folder) / "clock"
-        clock.write_text("+0\n")
-        environment = {"LD_PRELOAD": faketime(), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
-        machine = Machine(Home(Path(folder) / "home"), {**environment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
-        machine.home.root.mkdir()
+        jump = Path(folder) / "jump"
+        (Path(folder) / "sitecustomize.py").write_text(JUMPING)
+        home = Home(Path(folder) / "home")
+        home.root.mkdir()
+        machine = Machine(home, {"PYTHONPATH": folder, "JUMP": str(jump)})
         machine.start()
         try:
             watcher = watched(machine, "/api/train", {**TRAINING, "name": "back"}, "clock")
             when(watcher, lambda event: event.get("stage") == "train" and event.get("step", 0) >= 2, "step 2")
             worker = machine.process("train")
-            clock.write_text("-1h\n")
+            jump.touch()
             job = ended(machine, watcher)
             assert (job.state, job.attempt) == ("completed", 1)
             assert job.status.since < time.time() - 3000, "the clock did not jump"
