@@ -46,7 +46,8 @@ def run_job(job_id: str, attempt: int) -> None:
     logs.trace.set(job.trace or "")
     logs.job.set(job_id)
     for half in warm.home.job(job_id).glob(".*"):  # what an attempt that was killed was writing
-        half.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that cannot be written is said when the job writes there
+            half.unlink()
     with job_log(warm.home.job(job_id) / "log.txt"):
         log.info("%s attempt %d on %s", job_id, attempt, warm.device)
         run(warm, job)
