@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
-from spinbot_daemon.impatient import Impatient
+from spinbot_daemon.serving import configuration
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.token import ensure_token
 
@@ -68,17 +68,7 @@ def gateway(
     settings, token = load_settings(), ensure_token(home)
     unix, tcp = listen_unix(home.socket), listen_tcp(settings)
     app = create_app(settings, token=token, buffer=watch_buffer)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        http=Impatient,
-        h11_max_incomplete_event_size=1 << 16,
-        ws="websockets-sansio",
-        ws_max_size=1 << 16,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [unix, tcp]})
     thread.start()
     transport = httpx.HTTPTransport(uds=str(home.socket))

@@ -22,7 +22,7 @@ from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
 from spinbot_daemon.broker import private_folder
-from spinbot_daemon.impatient import Impatient
+from spinbot_daemon.serving import configuration
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.submissions import INCOMING
 from spinbot_daemon.token import ensure_token
@@ -39,7 +39,6 @@ def main() -> None:
     logs.start(settings.log_level, settings.log_format)
     for chatty in ("uvicorn", "websockets"):  # below this level they write the ?token= of a WebSocket
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_without_traceback)
     listeners = [socket.socket(fileno=fd) for fd in arguments.fds]
     listeners = listeners or [listen_unix(settings.folders.socket), listen_tcp(settings)]
     for listener in listeners:
@@ -47,29 +46,7 @@ def main() -> None:
             log.info("listening on %s", url_of(listener))
     _clean(settings.folders)
     app = create_app(settings, token=ensure_token(settings.folders))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        http=Impatient,  # on h11, the one with a limit on headers
-        h11_max_incomplete_event_size=1 << 16,
-        ws="websockets-sansio",  # the one uvicorn keeps; "websockets" stands on a deprecated interface
-        ws_max_size=1 << 16,  # watchers have nothing to say
-        ws_per_message_deflate=False,  # small messages to this same machine
-        lifespan="on",
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        backlog=1024,
-    )
-    uvicorn.Server(config).run(sockets=listeners)
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """That a watcher sent broken UTF-8 is its fault and a line in the log, not a page of our stack for each."""
-    if record.getMessage().startswith("Invalid UTF-8"):
-        record.exc_info = None
-    return True
+    uvicorn.Server(configuration(app)).run(sockets=listeners)
 
 
 def _clean(home: Home) -> None:

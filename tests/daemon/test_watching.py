@@ -222,3 +222,14 @@ def test_a_thousand_jobs_can_be_asked_for_at_once(gateway, store):
     with gateway.watch("?" + "&".join(f"jobId={job_id}" for job_id in jobs)) as watcher:
         seen = {json.loads(watcher.recv(timeout=10))["jobId"] for _ in jobs}
     assert seen == set(jobs)
+
+
+def test_broken_utf8_closes_its_sender_with_1007_and_is_one_line_in_the_log(gateway, job, caplog):
+    with gateway.watch(f"?jobId={job.id}") as watcher:
+        watcher.recv(timeout=5)
+        watcher.send(b"\xff\xfb\xff", text=True)
+        with pytest.raises(ConnectionClosedError):
+            watcher.recv(timeout=5)
+        assert watcher.protocol.close_code == 1007
+    assert "Invalid UTF-8" in caplog.text
+    assert "Traceback" not in caplog.text
