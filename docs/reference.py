@@ -1,4 +1,4 @@
-"""Writes what is written down of the program itself: docs/commands.md and docs/openapi.json.
+"""Writes what is written down of the program itself: docs/commands.md, docs/settings.md and docs/openapi.json.
 
 With `--check` it writes nothing, and ends with 1 when one of them is not what the program says now.
 """
@@ -9,8 +9,11 @@ import inspect
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from spinbot.settings import Settings
 from spinbot_cli.groups import PANELS, _built
@@ -26,8 +29,20 @@ completed, 1 job failed, 2 usage, 3 not found, 4 not allowed in this state, 5 da
 """
 
 
+SETTINGS_HEAD = """# Settings
+
+Written by `make docs` from the program itself. Each is a variable of the environment of the daemon, or a line in
+`$SPINBOT_HOME/config.toml` (a dot makes a table: `[metrics]`); the variable counts more. An unknown name in the file is
+an error. After a change: `spinbot daemon restart`.
+
+| config.toml | variable | default | |
+| --- | --- | --- | --- |
+"""
+DEFAULTS = {"home": "the platform's user data folder", "redis_url": "the embedded valkey"}
+
+
 def main() -> int:
-    made = {"commands.md": commands(), "openapi.json": openapi()}
+    made = {"commands.md": commands(), "settings.md": settings(), "openapi.json": openapi()}
     stale = [name for name, text in made.items() if not _is(DOCS / name, text)]
     if "--check" in sys.argv:
         for name in stale:
@@ -86,6 +101,21 @@ def _row(param: Any) -> str:
     if default not in (None, False, (), []) and not callable(default) and not is_argument:
         said += f" Default: {getattr(default, 'value', default)}."
     return f"| `{names}` | {said.strip()} |"
+
+
+def settings() -> str:
+    """Every field of Settings with its default."""
+    return SETTINGS_HEAD + "\n".join(_settings(Settings, "")) + "\n"
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from _settings(type(field.default), f"{prefix}{name}.")
+            continue
+        default = DEFAULTS.get(name) or json.dumps(field.default)
+        variable = f"SPINBOT_{prefix}{name}".replace(".", "__").upper()
+        yield f"| `{prefix}{name}` | `{variable}` | {default} | {field.description} |"
 
 
 def openapi() -> str:

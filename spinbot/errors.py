@@ -2,6 +2,7 @@
 
 SpinbotError                 exit  HTTP
 ├── JobFailed                  1    500
+├── NoRoom                     1    507
 ├── BadInput                   2    422
 │   └── TooLarge               2    413
 ├── NotFound                   3    404
@@ -33,6 +34,12 @@ class SpinbotError(Exception):
 
 class JobFailed(SpinbotError):
     """The job ran and could not do what was asked."""
+
+
+class NoRoom(SpinbotError):
+    """The disk of the home has less free than what is asked for writes, or cannot be written."""
+
+    http_status = 507
 
 
 class BadInput(SpinbotError):

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from spinbot.errors import SpinbotError
+
+
+class DiskFull(OSError):
+    """ENOSPC, with the path and the figures: what was wanted or written, and what is free."""
+
+    def __init__(self, path: Path, figures: str) -> None:
+        super().__init__(errno.ENOSPC, f"No space left on device ({figures})", str(path))
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Before `needed` bytes are written to `path`. Raises DiskFull, OSError when its folder is gone."""
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise DiskFull(path, f"{megabytes(needed)} are needed, {megabytes(free)} are free")
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 10_000_000 else f"{size / 1e6:.1f} MB"
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
@@ -29,14 +50,20 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path with `path`'s suffix in its folder; it becomes `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path with `path`'s suffix in its folder; it becomes `path` when the block ends well.
+
+    Raises:
+        DiskFull: in the words of one who knows the path, whatever the library that wrote made of it.
+        OSError: the folder is not there: it is not made, or a deleted one would come back half empty.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _telling(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that fails here has already said so
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,19 +77,63 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     os.chmod(temporary, 0o755)  # nosec B103
     try:
-        yield temporary
-        aside = temporary.with_name(temporary.name + ".old")
-        if path.exists():
-            os.rename(path, aside)
-        try:
-            os.rename(temporary, path)
-        except BaseException:
-            if aside.exists():
-                os.rename(aside, path)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
+        with _telling(path, temporary):
+            yield temporary
+            _exchange(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    aside = new.with_name(new.name + ".old")
+    if path.exists():
+        os.rename(path, aside)
+    try:
+        os.rename(new, path)
+    except BaseException:
+        if aside.exists():
+            os.rename(aside, path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _telling(path: Path, temporary: Path) -> Iterator[None]:
+    """Errors of writing name `path`. Libraries that write by themselves say of a full disk what they like
+    ("System error.", "unexpected pos 64"), so it is looked at, while what was written still fills it."""
+    try:
+        yield
+    except (SpinbotError, DiskFull):
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and _is_full(path.parent)):
+            raise DiskFull(path, _figures(temporary)) from error
+        if error.filename == str(temporary):
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        if "os error 28" in str(error) or _is_full(path.parent):
+            raise DiskFull(path, _figures(temporary)) from error
+        raise
+
+
+_LITTLE = 1 << 16
+"""Bytes free on a disk that counts as full: less than a library's write buffer."""
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _LITTLE
+    except OSError:
+        return False
+
+
+def _figures(temporary: Path) -> str:
+    parts = [*temporary.rglob("*")] if temporary.is_dir() else [temporary]
+    written = sum(part.stat().st_size for part in parts if part.is_file())
+    free = megabytes(shutil.disk_usage(temporary.parent).free)
+    # safetensors and Pillow take their half away themselves
+    return f"{megabytes(written)} were written, {free} are free" if written else f"{free} are free without it"
 
 
 def mend_folder(parent: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         env_prefix="SPINBOT_", env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
     )
 
-    home: Path = Field(default_factory=home_folder)
+    home: Path = Field(default_factory=home_folder, description="where everything is kept")
     redis_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("SPINBOT_REDIS_URL", "REDIS_URL", "redis_url"),
@@ -51,10 +51,15 @@ class Settings(BaseSettings):
     lanes: tuple[str, ...] = Field(default=("train", "generate"), description="one worker process for each")
     max_upload_mb: int = Field(default=512, ge=1, description="largest body of a submission, MiB")
     max_minutes: float = Field(default=30, gt=0, description="most audio a voice may be trained on, minutes")
+    min_free_mb: int = Field(
+        default=50, ge=0, description="room a submission asks for besides what its job writes, MB; 0 does not ask"
+    )
     max_rss_mb: int = Field(default=0, ge=0, description="a worker over this much resident memory ends; 0 is off")
-    progress_per_second: float = Field(default=10, gt=0, le=10)
+    progress_per_second: float = Field(default=10, gt=0, le=10, description="most progress events of a job")
     stop_grace: float = Field(default=20, gt=0, description="seconds a job has to stop before its process ends")
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
     log_format: LogFormat = Field(default="text", description="text for people, json for machines")
     metrics: MetricsSettings = MetricsSettings()
 

@@ -16,9 +16,13 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from spinbot.errors import BadInput, DaemonUnreachable, NotFound, SpinbotError
+from spinbot.errors import BadInput, DaemonUnreachable, NoRoom, NotFound, SpinbotError
 
 M = TypeVar("M", bound=BaseModel)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EIO)
+"""What a disk or a folder says that cannot take what was sent."""
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +67,20 @@ def install(app: FastAPI) -> None:
         log.error("%s %s: broker: %s", request.method, request.url.path, error)
         down = DaemonUnreachable("the broker does not answer", hint="try again; spinbot daemon status shows what is up")
         if "MISCONF" in str(error):
-            down = DaemonUnreachable("the broker cannot write: is the disk full?", hint="make room, then try again")
-        elif isinstance(error, ResponseError) and not isinstance(error, BusyLoadingError):
+            full = NoRoom("the broker cannot write: is the disk full?", hint="make room, then send it again")
+            return problem(str(full), hint=full.hint, exit_code=full.exit_code, status=full.http_status)
+        if isinstance(error, ResponseError) and not isinstance(error, BusyLoadingError):
             return bug(request, error)  # it answered, and did not like what we said
         return problem(str(down), hint=down.hint, exit_code=down.exit_code, status=down.http_status)
 
     @app.exception_handler(OSError)
     def disk(request: Request, error: OSError) -> Response:
         log.error("%s %s: %s", request.method, request.url.path, error)
-        status = 507 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 500
+        if error.errno not in UNWRITABLE:
+            return problem(str(error), hint="its traceback is in gateway.log", exit_code=1, status=500)
         where = f": {error.filename}" if error.filename else ""
-        hint = "make room, then send it again" if status == 507 else "see the daemon's log"
-        return problem(f"{error.strerror or error}{where}", hint=hint, exit_code=1, status=status)
+        hint = f"{'make room' if error.errno in FULL else 'mend the folder'}, then send it again"
+        return problem(f"{error.strerror}{where}", hint=hint, exit_code=1, status=507)
 
     @app.exception_handler(Exception)
     def bug(request: Request, error: Exception) -> Response:

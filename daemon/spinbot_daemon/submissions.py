@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from spinbot import logs
-from spinbot.errors import BadInput, NotAllowed
+from spinbot.errors import BadInput, NoRoom, NotAllowed
+from spinbot.files import megabytes
 from spinbot.jobs import Input, Job, LookSpec, TalkSpec, VoiceSpec, new_job
 from spinbot.names import checked_name
 from spinbot.prompt import read_prompt
@@ -32,6 +33,8 @@ from spinbot_daemon.transport import Transport
 
 INCOMING = ".incoming-"
 KEPT_FILES = ("checkpoints",)
+WRITES = {"voice": 700_000_000, "look": 150_000_000, "talk": 20_000_000}
+"""Bytes a job has on the disk at once: a voice's checkpoint, the next one beside it, and the voice."""
 
 log = logging.getLogger(__name__)
 
@@ -231,6 +234,7 @@ class Submissions:
         retry_of: str | None = None,
     ) -> Job:
         """Folder, record, queue entry, in this order, all on the disk when it returns."""
+        self._check_room(spec.kind)
         asked = asked or Steered()
         after = checked_after(self._store, asked.after) if asked.after else None
         job = new_job(
@@ -254,6 +258,19 @@ class Submissions:
         self._durable()
         log.info("%s is taken in: %s", job.id, spec.kind)
         return job
+
+    def _check_room(self, kind: str) -> None:
+        """Before hours of training end at a full disk. Raises NoRoom with what is needed and what is free."""
+        if not self._settings.min_free_mb:
+            return
+        self._home.jobs.mkdir(parents=True, exist_ok=True)
+        needed = self._settings.min_free_mb * 1_000_000 + WRITES[kind]
+        free = shutil.disk_usage(self._home.jobs).free
+        if free < needed:
+            raise NoRoom(
+                f"{megabytes(needed)} are needed in {self._home.root}, {megabytes(free)} are free",
+                hint="spinbot clean makes room; SPINBOT_MIN_FREE_MB=0 does not ask",
+            )
 
     def _make_folder(self, job: Job, fill: Callable[[Path], None]) -> None:
         self._home.jobs.mkdir(parents=True, exist_ok=True)

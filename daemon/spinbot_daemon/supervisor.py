@@ -48,6 +48,8 @@ HUNG_GRACE = 2.0
 """Seconds more than the worker's own grace: one that can end itself says better why."""
 UP_WITHIN = 30.0
 """Seconds broker and gateway have to come up; reading a large log takes a while."""
+HOME_POLL = 1.0
+"""Seconds between looks whether the home is still there."""
 WORKERS_STOP = 8.0
 """Seconds the workers have to write a checkpoint; the daemon is gone within ten."""
 NEEDED = ("spinbot_workers", "torch", "diffusers", "TTS")
@@ -69,6 +71,7 @@ class Supervisor:
         self._workers_only = workers_only
         self._happened: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._terms = 0
+        self._homeless = False
         self._alarms: list[tuple[float, Callable[[], None]]] = []
         self._broker: Child | None = None
         self._gateway: Child | None = None
@@ -89,6 +92,7 @@ class Supervisor:
         """Until SIGTERM or SIGINT. Raises NotAllowed when another daemon holds the home."""
         self._home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._lock()
+        self._in(HOME_POLL, lambda: self._check_home(lock))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -177,7 +181,8 @@ class Supervisor:
     def _stop(self) -> None:
         """Workers first: they write checkpoints and hand their jobs back through the broker."""
         log.info("stopping")
-        self._home.daemon_file.unlink(missing_ok=True)
+        if not self._homeless:
+            self._home.daemon_file.unlink(missing_ok=True)
         for child in self._workers.values():
             child.signal(signal.SIGTERM)
         if not self._gone(list(self._workers.values()), within=WORKERS_STOP):
@@ -192,7 +197,7 @@ class Supervisor:
                 self._kill([last])
         for listener in self._sockets:
             listener.close()
-        if not self._workers_only:
+        if not self._workers_only and not self._homeless:
             self._home.socket.unlink(missing_ok=True)
         log.info("stopped")
 
@@ -296,6 +301,21 @@ class Supervisor:
             log.warning("the broker does not answer (%s); the sweep waits", type(error).__name__)
         except ValidationError as error:  # a record of another version: no reason to take the daemon down
             log.error("a job cannot be read: %s", error)
+
+    def _check_home(self, lock: int) -> None:
+        """Without its home the daemon holds nothing that anybody could reach: the next command starts another, and
+        what may lie at the same place by then is that one's."""
+        self._in(HOME_POLL, lambda: self._check_home(lock))
+        try:
+            self._homeless = not os.path.samestat(os.stat(self._home.daemon_lock), os.fstat(lock))
+        except FileNotFoundError:
+            self._homeless = True
+        except OSError as error:
+            log.error("%s cannot be looked at: %s", self._home.root, error)
+            return
+        if self._homeless:
+            log.critical("%s was deleted or exchanged: stopping", self._home.root)
+            self._terms += 1
 
     def _kill_hung(self) -> None:
         self._in(HUNG_POLL, self._kill_hung)

@@ -11,9 +11,10 @@ import av
 import soundfile
 
 from spinbot.events import Event, event_key
-from spinbot.manifests import read_voice
+from spinbot.manifests import read_look, read_voice
 from spinbot.store import JobStore
 
+LORA_FILE = "pytorch_lora_weights.safetensors"
 OVER = {"completed", "failed", "cancelled"}
 
 
@@ -42,8 +43,10 @@ def _check_result(job_id: str, result: dict[str, Any]) -> list[str]:
     if not path.exists():
         return [f"{job_id}: its result {path} is missing"]
     if path.is_dir():
-        manifest = read_voice(path)
-        digest = sha256((path / "model.safetensors").read_bytes()).hexdigest()
+        is_voice = (path / "voice.json").exists()
+        manifest = read_voice(path) if is_voice else read_look(path)
+        weights = path / ("model.safetensors" if is_voice else LORA_FILE)
+        digest = sha256(weights.read_bytes()).hexdigest()
         return [] if digest == manifest.weights_sha256 else [f"{job_id}: {path} is not what its manifest says"]
     if path.suffix == ".wav":
         samples, _ = soundfile.read(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import subprocess
 import threading
 import wave
 from pathlib import Path
@@ -323,3 +325,33 @@ class TestTrain:
     def test_too_short_silent_or_too_long_is_refused_with_the_limit(self, gateway, tmp_path, seconds, loud, words):
         sample = tone(tmp_path / "a.wav", seconds, loud=loud, rate=8000)
         refused(post(gateway, "train", sample=str(sample), maxMinutes=2), *words)
+
+
+class TestRoom:
+    @pytest.fixture
+    def asks_for_much(self, monkeypatch):
+        monkeypatch.setenv("SPINBOT_MIN_FREE_MB", str(10**9))
+
+    @pytest.fixture
+    def read_only(self, home):
+        home.jobs.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home.jobs)]
+        if subprocess.run(command, check=False).returncode:
+            pytest.skip("a read-only folder needs the right to mount one")
+        yield
+        subprocess.run(["umount", "-l", str(home.jobs)], check=True)
+
+    def test_too_little_is_refused_with_what_is_needed_and_what_is_free(self, asks_for_much, gateway, store, home):
+        answer = post(gateway, "generate", prompt="hello")
+        assert answer.status_code == 507
+        assert re.search(r"1,000,000,020 MB are needed in /.*, [\d,.]+ MB are free", answer.json()["error"])
+        assert "spinbot clean" in answer.json()["hint"]
+        assert store.newest() == []
+        assert list(home.jobs.iterdir()) == []
+
+    def test_a_folder_that_cannot_be_written_is_named(self, read_only, gateway, store, home):
+        answer = post(gateway, "generate", prompt="hello")
+        assert answer.status_code == 507
+        assert answer.json()["error"].startswith(f"Read-only file system: {home.jobs}")
+        assert "mend the folder" in answer.json()["hint"]
+        assert store.newest() == []

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from chaos.invariants import check_job, check_watcher, steps_lost
 from chaos.machine import Machine, Refused, Watcher, until
@@ -42,12 +45,12 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture
 def small(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A daemon on a disk of 1.5 GB that can be filled."""
+    """A daemon on a disk of 1.5 GB that can be filled, and that does not ask for room at the door."""
     folder = Path(tempfile.mkdtemp(prefix="spinbot-small-"))
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500m", "tmpfs", str(folder)], check=False).returncode:
         folder.rmdir()
         pytest.skip("a small disk needs the right to mount one")
-    machine = Machine(Home(folder))
+    machine = Machine(Home(folder), {"SPINBOT_MIN_FREE_MB": "0"})
     try:
         machine.start()
         yield machine
@@ -152,7 +155,7 @@ def test_a_training_that_was_killed_ends_with_the_loss_of_one_that_was_not(machi
     assert loss_at_the_end(events) == pytest.approx(loss_at_the_end(store.events(whole.id)), rel=0.02)
 
 
-@pytest.mark.parametrize("fault", ["stopped for eight seconds", "killed"])
+@pytest.mark.parametrize("fault", ["stopped for a minute", "killed"])
 def test_a_training_goes_on_without_its_broker_and_its_events_catch_up(machine, fault):
     watcher = watched(machine, "/api/train", {**TRAINING, "name": fault.replace(" ", "-")}, fault)
     when(watcher, lambda event: event.get("stage") == "train" and event.get("step", 0) >= 2, "step 2")
@@ -161,7 +164,7 @@ def test_a_training_goes_on_without_its_broker_and_its_events_catch_up(machine, 
         machine.kill("valkey")
     else:
         machine.kill("valkey", signal.SIGSTOP)
-        time.sleep(8)  # is what is tested: a pause of this length
+        time.sleep(60)  # is what is tested: a pause of this length
         machine.kill("valkey", signal.SIGCONT)
     job = ended(machine, watcher)
     assert (job.state, job.attempt) == ("completed", 1)
@@ -172,14 +175,78 @@ def test_a_folder_that_is_deleted_under_a_job_fails_that_job_and_no_other(machin
     watcher = watched(machine, "/api/generate", PICTURE, "deleted")
     when(watcher, MOMENTS["while denoising"], "it draws")
     shutil.rmtree(machine.home.jobs)
-    watcher.join(120)
-    job = store_of(machine).get(watcher.job_id)
-    if job.state == "failed":
-        assert str(watcher.job_id) in job.status.error or "No such file" in job.status.error
-    else:  # it made its folder anew
-        assert Path(str(job.status.result["path"])).exists()
+    job = ended(machine, watcher)
+    assert job.state == "failed"
+    assert job.status.error.startswith(f"No such file or directory: {machine.home.job(job.id)}")
+    assert "mend the folder" in job.status.hint
     after = ended(machine, watched(machine, "/api/generate", PICTURE, "after deleted"))
     assert after.state == "completed"
+
+
+def test_a_home_that_is_deleted_takes_its_daemon_along_and_the_next_command_begins_anew():
+    folder = Path(tempfile.mkdtemp(prefix="spinbot-gone-"))
+    machine = Machine(Home(folder))
+    machine.start()
+    try:
+        watcher = watched(machine, "/api/generate", PICTURE, "gone")
+        when(watcher, MOMENTS["while denoising"], "it draws")
+        watcher.gave_up.set()
+        everyone = psutil.Process(machine.supervisor.pid).children(recursive=True)
+        until(lambda: not (shutil.rmtree(folder, ignore_errors=True) or folder.exists()), "the home is gone")
+        machine.supervisor.wait(20)
+        assert not any(process.is_running() for process in everyone)
+        folder.mkdir()
+        machine.start()
+        assert ended(machine, watched(machine, "/api/generate", PICTURE, "anew")).state == "completed"
+    finally:
+        machine.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_power_cut_loses_neither_what_runs_nor_what_waits_nor_what_is_done(tmp_path):
+    machine = Machine(Home(tmp_path))
+    machine.start()
+    try:
+        done = ended(machine, watched(machine, "/api/generate", PICTURE, "done"))
+        before = Path(str(done.status.result["path"])).read_bytes()
+        runs = watched(machine, "/api/generate", {**PICTURE, "seed": 8}, "runs")
+        waits = watched(machine, "/api/generate", {**PICTURE, "seed": 9}, "waits")
+        trains = watched(machine, "/api/train", {**TRAINING, "name": "cut"}, "trains")
+        when(runs, MOMENTS["while denoising"], "it draws")
+        machine.power_cut()
+        machine.start()
+        jobs = [ended(machine, watcher) for watcher in (runs, waits, trains)]
+        assert [job.state for job in jobs] == ["completed"] * 3
+        assert (jobs[0].attempt, jobs[1].attempt) == (2, 1)
+        assert Path(str(done.status.result["path"])).read_bytes() == before
+        assert store_of(machine).get(done.id) == done
+    finally:
+        machine.stop()
+
+
+def test_valkey_killed_between_submission_and_answer_leaves_one_job_for_each_key(machine):
+    keys = [f"between-{turn}" for turn in range(30)]
+    body = {"prompt": "hi", "output": "audio", "say": "hi"}
+    machine.ask("POST", "/api/queues/generate/pause", {})
+    answers: dict[str, str] = {}
+
+    def submit_all() -> None:
+        for key in keys:
+            answers[key] = machine.submit("/api/generate", body, key)
+
+    submitting = threading.Thread(target=submit_all)
+    submitting.start()
+    for few in (3, 12, 20):  # whatever the submission is at by then
+        until(lambda few=few: len(answers) >= few, f"{few} are answered")
+        machine.kill("valkey")
+    submitting.join(120)
+    store = store_of(machine)
+    assert [machine.submit("/api/generate", body, key) for key in keys] == list(answers.values())
+    assert len(set(answers.values())) == len(keys)
+    queued = {job.id for job in store.newest(limit=1000) if job.state == "queued"}
+    assert queued == set(answers.values()), "one that nobody was told of, or one that was lost"
+    machine.ask("POST", "/api/queues/generate/resume", {})
+    until(lambda: all(store.get(each).state == "completed" for each in answers.values()), "all are done")
 
 
 def test_a_worker_over_its_memory_fails_its_job_with_the_figures_and_the_next_has_a_fresh_process():
@@ -199,31 +266,52 @@ def test_a_worker_over_its_memory_fails_its_job_with_the_figures_and_the_next_ha
 
 def fill(folder: Path, leave: int) -> Path:
     """A file that takes what is free but `leave` bytes."""
-    ballast, block = folder / "ballast", bytes(4096)
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(block)
-    os.truncate(ballast, max(0, ballast.stat().st_size - leave))
+    ballast = folder / "ballast"
+    with ballast.open("wb") as file:
+        while (size := shutil.disk_usage(folder).free) > leave:  # others write at the same time
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), max(4096, (size - leave) // 4096 * 4096))
     return ballast
 
 
 def test_a_disk_that_fills_up_in_training_fails_the_job_with_the_reason_and_a_retry_goes_on(small):
     first = ended(small, watched(small, "/api/generate", PICTURE, "before"))
+    assert ended(small, watched(small, "/api/train", {**TRAINING, "name": "full", "steps": 2}, "older")).is_over
+    model = small.home.voices / "full" / "model.safetensors"
+    older = model.read_bytes()
     watcher = watched(small, "/api/train", {**TRAINING, "name": "full"}, "full")
     when(watcher, lambda event: event.get("stage") == "train" and event.get("step", 0) >= 1, "step 1")
     ballast = fill(small.home.root, 1 << 20)
     job = ended(small, watcher)
     assert job.state == "failed"
-    assert "o space left" in job.status.error, job.status.error
+    assert re.search(r"No space left on device \([\d.]+ MB are needed, [\d.]+ MB are free\): /", job.status.error)
     assert "make room" in job.status.hint
     ballast.unlink()
     assert Path(str(first.status.result["path"])).exists()
-    assert not (small.home.voices / "full").exists()
+    assert model.read_bytes() == older
     again = Watcher(small.home, small.ask("POST", f"/api/jobs/{job.id}/retry", {})["jobId"])
     again.start()
     after = ended(small, again)
     assert after.state == "completed", after.status
-    assert (small.home.voices / "full" / "voice.json").exists()
+    assert model.read_bytes() != older
+
+
+def test_a_disk_that_fills_up_while_a_look_is_learned_fails_it_with_the_figures_and_a_retry_goes_on(small, tmp_path):
+    for number, colour in enumerate(("red", "blue")):
+        Image.new("RGB", (256, 256), colour).save(tmp_path / f"{number}.png")
+    asked = {"inputs": [str(tmp_path)], "name": "plain", "caption": "a robot", "steps": 60, "checkpointEvery": 4}
+    watcher = watched(small, "/api/train", asked, "look")
+    when(watcher, lambda event: event.get("stage") == "train" and event.get("step", 0) >= 4, "a checkpoint")
+    ballast = fill(small.home.root, 64 << 10)
+    job = ended(small, watcher)
+    assert job.state == "failed"
+    assert "No space left on device (" in job.status.error, job.status.error
+    ballast.unlink()
+    again = Watcher(small.home, small.ask("POST", f"/api/jobs/{job.id}/retry", {})["jobId"])
+    again.start()
+    after = ended(small, again)
+    assert after.state == "completed", after.status
+    assert min(event["step"] for event in again.events if event.get("stage") == "train") > 1, "it began anew"
 
 
 def test_a_full_disk_answers_507_and_loses_nothing_that_was_answered(small):
@@ -241,7 +329,7 @@ def test_a_full_disk_answers_507_and_loses_nothing_that_was_answered(small):
         return False
 
     until(is_refused, "a submission is refused", within=60)
-    assert refused[-1].status in (503, 507)
+    assert refused[-1].status == 507
     assert "room" in str(refused[-1]) or "space" in str(refused[-1])
     ballast.unlink()
     until(lambda: store_of(small).get(kept).is_over, "what was answered ends", within=120)

@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as BrokerSlow
 
 from spinbot import logs
 from spinbot.errors import NotAllowed, NotFound, SpinbotError
+from spinbot.files import DiskFull, megabytes
 from spinbot.jobs import Cancelled, Completed, Failed, Job, LookSpec, Queued, Status, TalkSpec, VoiceSpec
 from spinbot.store import PARKED
 from spinbot_workers.lease import lease
@@ -98,14 +99,12 @@ def _perform(warm: Warm, job: Job, body: Body, reporter: Reporter) -> Status:
         return Failed(error=str(error), hint=error.hint)
     except OSError as error:
         log.exception("%s failed", job.id)
-        return Failed(error=_os_error(error) + _room(warm, error), hint=MEND + job.id)
+        return Failed(error=_os_error(error), hint=MEND + job.id)
     except Exception as error:  # the edge: a traceback goes to the log, its last line to the user
         log.exception("%s failed", job.id)
         if _is_out_of_memory(error):
             warm.worn = True
             return Failed(error=f"out of memory on {warm.device}: {str(error).splitlines()[0]}", hint=LESS_MEMORY)
-        if _is_disk_full(error):
-            return Failed(error=f"No space left on device{_room(warm, error)}", hint=MEND + job.id)
         last = traceback.format_exception_only(error)[-1].strip()
         return Failed(error=last, hint=f"spinbot logs {job.id} has the traceback")
 
@@ -187,21 +186,14 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _is_disk_full(error: Exception) -> bool:
-    """safetensors and torch write by themselves, and raise errors of their own."""
-    return "os error 28" in str(error) or "No space left on device" in str(error)
-
-
-def _room(warm: Warm, error: Exception) -> str:
-    """How much is free, when that is what was missing."""
-    if isinstance(error, OSError) and error.errno != errno.ENOSPC:
-        return ""
-    return f" ({shutil.disk_usage(warm.home.root).free >> 20} MB free in {warm.home.root})"
-
-
 def _os_error(error: OSError) -> str:
+    """What and where; of a full disk how much is free."""
     where = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror or error}{where}"
+    room = ""
+    if error.errno == errno.ENOSPC and error.filename and not isinstance(error, DiskFull):
+        with contextlib.suppress(OSError):  # its folder is gone as well
+            room = f" ({megabytes(shutil.disk_usage(Path(str(error.filename)).parent).free)} are free)"
+    return f"{error.strerror or error}{where}{room}"
 
 
 @contextlib.contextmanager

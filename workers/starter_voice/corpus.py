@@ -43,6 +43,7 @@ def spoken(
             tensors[f"{number:05d}.spec"] = spectrum.half().contiguous()
             if number % 50 == 49:
                 say(f"spoken {number + 1} of {count} sentences")
+        file.parent.mkdir(parents=True, exist_ok=True)
         with new_file(file) as temporary:
             save_file(tensors, temporary)
     with safe_open(file, "pt") as stored:

@@ -114,6 +114,7 @@ def judge(student: Any, pairs: list[tuple[torch.Tensor, torch.Tensor]], *, seed:
 
 def write_weights(student: Any, out: Path) -> None:
     """The student as fp16 safetensors."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     with new_file(out) as temporary:
         save_file({name: value.half().contiguous() for name, value in student.state_dict().items()}, temporary)
 

@@ -155,6 +155,7 @@ def _deliver(client: Client, job_id: str, result: dict[str, Any], output: Path |
         target /= f"{job_id}{made.suffix}"
     if client.is_remote:
         return str(client.download(f"/api/jobs/{job_id}/files/{result['file']}", target))
+    target.parent.mkdir(parents=True, exist_ok=True)
     with new_file(target) as temporary:
         shutil.copyfile(made, temporary)
     return str(target)

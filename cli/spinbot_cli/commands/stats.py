@@ -133,5 +133,6 @@ def _draw(found: Facts, path: Path) -> None:
     times.set_ylabel("seconds")
     times.set_title("Waiting and duration")
     times.legend()
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with new_file(path.absolute()) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

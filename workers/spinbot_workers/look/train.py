@@ -20,7 +20,7 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from torch import Tensor
 
 from spinbot.errors import BadInput, JobFailed
-from spinbot.files import new_file, new_folder, write_atomic
+from spinbot.files import check_room, new_file, new_folder, write_atomic
 from spinbot.manifests import LookManifest
 from spinbot_workers.look.dataset import Example, read_examples
 from spinbot_workers.look.engine import LORA_FILE, Look
@@ -63,6 +63,7 @@ def train_look(
         BadInput: a picture, or a model whose UNet this cannot train.
         JobFailed: the training diverged.
     """
+    work.mkdir(parents=True, exist_ok=True)
     report.step("read", 0, 1, "Reading the pictures")
     source, revision = on_this_machine(model, report)
     look = Look.load(source, starter=starter, device=device)
@@ -184,17 +185,17 @@ def _identity(examples: list[Example], model: str, steps: int, seed: int, rank: 
 
 
 def _save_checkpoint(path: Path, identity: str, unet: Any, optimizer: Any, step: int, losses: list[float]) -> None:
+    state = {
+        "identity": identity,
+        "adapter": get_peft_model_state_dict(unet, adapter_name="look"),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "losses": losses,
+    }
+    tensors = [tensor for each in state["optimizer"]["state"].values() for tensor in each.values()]
+    check_room(path, sum(tensor.nbytes for tensor in (*state["adapter"].values(), *tensors)))
     with new_file(path) as temporary:
-        torch.save(
-            {
-                "identity": identity,
-                "adapter": get_peft_model_state_dict(unet, adapter_name="look"),
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "losses": losses,
-            },
-            temporary,
-        )
+        torch.save(state, temporary)
 
 
 def _resume(path: Path, identity: str, unet: Any, optimizer: Any, report: Report) -> tuple[int, list[float]]:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from spinbot import __version__
 from spinbot.errors import JobFailed
-from spinbot.files import new_file, new_folder
+from spinbot.files import check_room, new_file, new_folder
 from spinbot.manifests import VoiceManifest
 from spinbot_workers.report import Report, StopRequested
 from spinbot_workers.threads import Threads
@@ -189,8 +189,9 @@ def checkpoint(
     tensors |= {f"average.{tag}": tensor for tag, tensor in average.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{tag}": tensor for tag, tensor in state.items()}
+    plain = {tag: tensor.contiguous().cpu() for tag, tensor in tensors.items()}
+    check_room(file, sum(tensor.nbytes for tensor in plain.values()))
     with new_file(file) as temporary:
-        plain = {tag: tensor.contiguous().cpu() for tag, tensor in tensors.items()}
         save_file(plain, temporary, metadata={"key": key, "step": str(step)})
 
 
