@@ -46,6 +46,13 @@ class Settings(BaseSettings):
         default=False, description="a broker beyond this machine without TLS, verification or password"
     )
     insecure_http: bool = Field(default=False, description="listen beyond this machine without TLS")
+    tls_cert: Path | None = Field(
+        default=None, description="certificate chain (PEM) of the TCP listener, which then speaks https and wss only"
+    )
+    tls_key: Path | None = Field(default=None, description="the private key (PEM) of tls_cert")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="names under which others reach it, besides this machine's and addresses"
+    )
     port: int = Field(default=0, ge=0, le=65535, description="0 takes a free port; see spinbot daemon status")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
     lanes: tuple[str, ...] = Field(default=("train", "generate"), description="one worker process for each")
@@ -81,6 +88,12 @@ class Settings(BaseSettings):
             raise ValueError("a broker beyond this machine needs a password: rediss://user:password@host:6379")
         return self
 
+    @model_validator(mode="after")
+    def _whole_certificate(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -108,8 +121,13 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "redis_url"  # whose check sees the whole
+        name = ".".join(str(part) for part in first["loc"]) or _subject(first["msg"])
         raise BadInput(
             f"setting {name}: {first['msg']}",
             hint=f"it comes from SPINBOT_{name.upper()} or {Home().config_file}",
         ) from error
+
+
+def _subject(message: str) -> str:
+    """The setting that a check of the whole speaks of."""
+    return "tls_cert" if "tls_cert" in message else "redis_url"

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
-from spinbot_daemon.serving import configuration
+from spinbot_daemon.serving import Server
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.token import ensure_token
 
@@ -68,12 +68,12 @@ def gateway(
     settings, token = load_settings(), ensure_token(home)
     unix, tcp = listen_unix(home.socket), listen_tcp(settings)
     app = create_app(settings, token=token, buffer=watch_buffer)
-    server = uvicorn.Server(configuration(app))
+    server = Server(app, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [unix, tcp]})
     thread.start()
     transport = httpx.HTTPTransport(uds=str(home.socket))
     with httpx.Client(transport=transport, base_url="http://localhost", timeout=20) as http:
-        yield Gateway(http, url_of(tcp), token, str(home.socket), server)
+        yield Gateway(http, url_of(tcp, settings), token, str(home.socket), server)
     server.should_exit = True
     thread.join(10)
     assert not thread.is_alive()

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -68,9 +69,12 @@ class Client:
                     "traceparent": _traceparent(),
                 },
                 timeout=httpx.Timeout(600, connect=10),
+                verify=ssl.create_default_context(),  # of the system, or SSL_CERT_FILE
                 trust_env=False,  # as everything else here, straight to where SPINBOT_URL says
             )
         except httpx.TransportError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise untrusted(self.url, str(error)) from error
             raise DaemonUnreachable(f"{self.url}: {error}", hint="is SPINBOT_URL right?") from error
         finally:
             for _, (_, file) in parts:
@@ -148,6 +152,8 @@ class Client:
             connection = _OverSocket(self.home.socket, self._within)
         try:
             connection.connect()
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(self.where, error.verify_message) from error
         except OSError as error:
             raise DaemonUnreachable(f"no daemon answers at {self.where}", hint=START_HINT) from error
         try:
@@ -232,6 +238,13 @@ class Client:
 NOT_ALLOWED = errors.NotAllowed.exit_code
 """How a daemon ends that found another one in this home."""
 START_HINT = "spinbot daemon start"
+
+
+def untrusted(where: str, reason: str) -> DaemonUnreachable:
+    return DaemonUnreachable(
+        f"the certificate of {where} is not to be trusted: {reason}",
+        hint="SSL_CERT_FILE names the certificate of the authority that signed it",
+    )
 
 
 def _traceparent() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.sync.client import connect, unix_connect
 
 from spinbot.errors import DaemonUnreachable, JobNotFound, NotFound, TimedOut, Unauthorized
-from spinbot_cli.client import Client
+from spinbot_cli.client import Client, untrusted
 
 OVER = frozenset({"completed", "failed", "cancelled"})
 GIVE_UP = 60.0
@@ -67,6 +68,8 @@ def follow(
                 raise NotFound(closed.rcvd.reason if closed.rcvd else "a bad request") from closed
             if code == 1000 and not pending:
                 return
+        except ssl.SSLCertVerificationError as error:
+            raise untrusted(client.where, error.verify_message) from error
         except (OSError, InvalidHandshake):
             pass  # it is tried again below
         if not pending and job_ids:

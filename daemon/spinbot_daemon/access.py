@@ -30,6 +30,8 @@ HEADERS_LIMIT = 1 << 15
 NO_TOKEN = "no token, or a wrong one"
 TOKEN_HINT = 'send "Authorization: Bearer $(spinbot token)"; a WebSocket may take ?token='
 
+HOST_HINT = "use localhost or an address; SPINBOT_HOSTS allows other names"
+
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +61,12 @@ class Access:
         self._token = token.encode()
         self._open = OPEN_PATHS | ({"/metrics"} if settings.metrics.public else set())
         self._upload_limit = settings.max_upload_mb << 20
-        self._hosts = {"localhost", settings.host.lower(), socket.gethostname().lower()}
+        self._hosts = {
+            "localhost",
+            settings.host.lower(),
+            socket.gethostname().lower(),
+            *map(str.lower, settings.hosts),
+        }
         self._failed = FailedTries()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +80,7 @@ class Access:
         if not _is_unix(scope):
             if not (self._known(headers.get("host", "")) and self._same_site(headers)):
                 log.warning("refused Host %r, Origin %r", headers.get("host"), headers.get("origin"))
-                await _refuse(scope, receive, send, 403, "this Host or Origin is not served here", "use localhost")
+                await _refuse(scope, receive, send, 403, "this Host or Origin is not served here", HOST_HINT)
                 return
             client = scope.get("client")
             address = str(client[0]) if client else "unknown"

@@ -15,14 +15,12 @@ import shutil
 import socket
 import tempfile
 
-import uvicorn
-
 from spinbot import logs
 from spinbot.home import Home
 from spinbot.settings import load_settings
 from spinbot_daemon.app import create_app
 from spinbot_daemon.broker import private_folder
-from spinbot_daemon.serving import configuration
+from spinbot_daemon.serving import Server
 from spinbot_daemon.sockets import listen_tcp, listen_unix, url_of
 from spinbot_daemon.submissions import INCOMING
 from spinbot_daemon.token import ensure_token
@@ -43,10 +41,10 @@ def main() -> None:
     listeners = listeners or [listen_unix(settings.folders.socket), listen_tcp(settings)]
     for listener in listeners:
         if listener.family != socket.AF_UNIX:
-            log.info("listening on %s", url_of(listener))
+            log.info("listening on %s", url_of(listener, settings))
     _clean(settings.folders)
     app = create_app(settings, token=ensure_token(settings.folders))
-    uvicorn.Server(configuration(app)).run(sockets=listeners)
+    Server(app, settings).run(sockets=listeners)
 
 
 def _clean(home: Home) -> None:

@@ -1,17 +1,48 @@
-"""How uvicorn serves the gateway: which protocols, and the limits that strangers meet."""
+"""How uvicorn serves the gateway: which protocols, the limits that strangers meet, and TLS on TCP."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
+import socket
 
 import uvicorn
 from fastapi import FastAPI
 
+from spinbot.settings import Settings
 from spinbot_daemon.impatient import Impatient
+from spinbot_daemon.sockets import BACKLOG, tls_context
 
 
-def configuration(app: FastAPI) -> uvicorn.Config:
-    """For a server that is then given its listening sockets. Logging is the caller's."""
+class Server(uvicorn.Server):
+    """Runs on listening sockets it is given: unix ones in clear, TCP with TLS when there is a certificate."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(_configuration(app))
+        self._tls = tls_context(settings)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn takes one certificate for all its sockets; those that need it are opened here."""
+        listeners = sockets or []
+        secured = [each for each in listeners if self._tls is not None and each.family != socket.AF_UNIX]
+        await super().startup([each for each in listeners if each not in secured])
+        protocol = functools.partial(
+            Impatient,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        for listener in secured:
+            self.servers.append(
+                await loop.create_server(
+                    protocol, sock=listener, ssl=self._tls, ssl_handshake_timeout=10, backlog=BACKLOG
+                )
+            )
+
+
+def _configuration(app: FastAPI) -> uvicorn.Config:
     errors = logging.getLogger("uvicorn.error")
     if _without_traceback not in errors.filters:
         errors.addFilter(_without_traceback)
@@ -28,7 +59,7 @@ def configuration(app: FastAPI) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=1,
-        backlog=1024,
+        backlog=BACKLOG,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import stat
 from pathlib import Path
 
@@ -29,10 +30,10 @@ def listen_unix(path: Path) -> socket.socket:
 
 def listen_tcp(settings: Settings) -> socket.socket:
     """Raises BadInput when the address is not to be had, or would send the token in clear over a network."""
-    if not (settings.insecure_http or is_loopback(settings.host)):
+    if tls_context(settings) is None and not (settings.insecure_http or is_loopback(settings.host)):
         raise BadInput(
             f"SPINBOT_HOST={settings.host} is beyond this machine, where anybody on the way could read the token",
-            hint="reach the daemon with ssh -L or behind a proxy with TLS; or set SPINBOT_INSECURE_HTTP=1",
+            hint="set SPINBOT_TLS_CERT and SPINBOT_TLS_KEY, or use ssh -L; SPINBOT_INSECURE_HTTP=1 goes without",
         )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -49,6 +50,31 @@ def listen_tcp(settings: Settings) -> socket.socket:
     return listener
 
 
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What the TCP listener speaks with; None is clear text. Raises BadInput naming the file that cannot be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for path in (settings.tls_cert, settings.tls_key):
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file", hint="SPINBOT_TLS_CERT and SPINBOT_TLS_KEY are paths of PEM files")
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
+    except OSError as error:  # ssl's errors are of this class too
+        reason = getattr(error, "reason", None) or error.strerror
+        raise BadInput(
+            f"{settings.tls_cert} and {settings.tls_key} are no certificate and its key: {reason}",
+            hint="both are PEM; the key belongs to the certificate and has no password",
+        ) from error
+    return context
+
+
+def _no_password() -> str:
+    """Without this OpenSSL asks on the terminal."""
+    return ""
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can connect to `host`."""
     if host == "localhost":
@@ -59,6 +85,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, settings: Settings) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -141,7 +141,7 @@ class Supervisor:
         facts = {
             "pid": os.getpid(),
             "version": spinbot.__version__,
-            "url": url_of(tcp),
+            "url": url_of(tcp, self._settings),
             "socket": str(self._home.socket),
             "started": time.time(),
         }
