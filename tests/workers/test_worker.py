@@ -1,7 +1,10 @@
 """The warm worker on real queues: one after another in one process, with beats during a job, and pauses."""
 
+import json
 import os
+import pickle
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,4 +105,53 @@ def test_a_paused_lane_takes_nothing_until_it_is_resumed(
     resuming.start()
     worker.work(burst=True)
     resuming.join()
+    assert store.get(job.id).state == "completed"
+
+
+class Bomb:
+    """What a pickle can do: a file, made by its reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+def entries(path: Path) -> dict[str, dict[str, bytes]]:
+    """What somebody could write who reached the broker."""
+    call = json.dumps(["os.mkdir", None, [str(path)], {}]).encode()
+    ours = json.dumps(["spinbot_workers.run.run_job", None, ["gen-aaaaaa", 1], {}]).encode()
+    return {
+        "a pickle": {"data": zlib.compress(pickle.dumps(Bomb(path)))},
+        "a pickle, not packed": {"data": pickle.dumps(Bomb(path))},
+        "another function": {"data": zlib.compress(call)},
+        "a callback": {
+            "data": zlib.compress(ours),
+            "success_callback_name": b"callback_of_a_stranger.run",
+            "failure_callback_name": b"callback_of_a_stranger.run",
+        },
+        "no data": {},
+    }
+
+
+@pytest.mark.parametrize("kind", entries(Path()))
+def test_an_entry_that_is_not_ours_runs_nothing_and_the_next_job_runs(
+    worker: LaneWorker, store: JobStore, binary: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(run_module, "_body", lambda job: ({"work": 1.0}, lambda warm, job, report: {}))
+    made = tmp_path / "made"
+    (tmp_path / "callback_of_a_stranger.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    fields = {
+        "created_at": b"2026-11-24T00:00:00.000000Z",
+        "origin": b"generate",
+        "timeout": b"-1",
+        **entries(made)[kind],
+    }
+    binary.hset("rq:job:evil", mapping=fields)
+    binary.rpush("rq:queue:generate", "evil")
+    job = submit(store, binary)
+    worker.work(burst=True)
+    assert not made.exists()
     assert store.get(job.id).state == "completed"

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 import psutil
 from redis import Redis
@@ -23,6 +24,7 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
+from spinbot.errors import NotAllowed
 from spinbot_workers.run import LEAVING, fail_now
 from spinbot_workers.warm import Warm
 
@@ -32,7 +34,20 @@ HEARTBEAT_TTL = 15
 PAUSE_POLL = 0.25
 MEMORY_POLL = 0.5
 
+RUN_JOB = "spinbot_workers.run.run_job"
+
 log = logging.getLogger(__name__)
+
+
+class OurJob(RqJob):
+    """RQ runs whatever function an entry names. Who can write to the broker must not be able to run code here."""
+
+    success_callback = failure_callback = stopped_callback = None
+
+    def perform(self) -> Any:
+        if self.func_name != RUN_JOB:
+            raise NotAllowed(f"{self.id} names {self.func_name!r}; only {RUN_JOB} is run here")
+        return super().perform()
 
 
 class LaneWorker(SimpleWorker):
@@ -41,8 +56,8 @@ class LaneWorker(SimpleWorker):
     death_penalty_class = TimerDeathPenalty
 
     def __init__(self, warm: Warm, connection: Redis) -> None:
-        queue = Queue(warm.lane, connection=connection, serializer=JSONSerializer)
-        super().__init__([queue], name=warm.name, connection=connection, serializer=JSONSerializer)
+        queue = Queue(warm.lane, connection=connection, serializer=JSONSerializer, job_class=OurJob)
+        super().__init__([queue], name=warm.name, connection=connection, serializer=JSONSerializer, job_class=OurJob)
         self.log_job_description = False
         self.warm = warm
         self._at: RqJob | None = None
