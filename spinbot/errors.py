@@ -4,7 +4,8 @@ SpinbotError                 exit  HTTP
 ├── JobFailed                  1    500
 ├── NoRoom                     1    507
 ├── BadInput                   2    422
-│   └── TooLarge               2    413
+│   ├── TooLarge               2    413
+│   └── TooSlow                2    408
 ├── NotFound                   3    404
 │   └── JobNotFound            3    404
 ├── NotAllowed                 4    409
@@ -53,6 +54,12 @@ class TooLarge(BadInput):
     """The body is larger than the daemon takes."""
 
     http_status = 413
+
+
+class TooSlow(BadInput):
+    """The body stopped coming."""
+
+    http_status = 408
 
 
 class NotFound(SpinbotError):

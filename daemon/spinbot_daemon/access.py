@@ -5,6 +5,7 @@ Plain ASGI, in front of everything: what is refused here has cost no parsing.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import logging
@@ -17,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from spinbot.errors import TooLarge
+from spinbot.errors import TooLarge, TooSlow
 from spinbot.settings import Settings
 from spinbot_daemon.answers import problem
 
@@ -25,6 +26,8 @@ OPEN_PATHS = frozenset({"/health", "/docs", "/openapi.json"})
 """Nothing of the user's is in them."""
 TRIES, WINDOW = 20, 10.0
 """So many wrong tokens in so many seconds from one address, and nothing more is looked at until they have passed."""
+BODY_PAUSE = 30.0
+"""Seconds that a body may stand still."""
 JSON_LIMIT = 1 << 20
 HEADERS_LIMIT = 1 << 15
 NO_TOKEN = "no token, or a wrong one"
@@ -77,6 +80,10 @@ class Access:
         if sum(len(name) + len(value) for name, value in headers.raw) > HEADERS_LIMIT:
             await _refuse(scope, receive, send, 431, "the headers are too large", f"at most {HEADERS_LIMIT >> 10} KiB")
             return
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # RFC 9112, 6.3: what a proxy and we could read in two ways is an attack
+            await _refuse(scope, receive, send, 400, "both a length and chunks", "send one of them", close=True)
+            return
         if not _is_unix(scope):
             if not (self._known(headers.get("host", "")) and self._same_site(headers)):
                 log.warning("refused Host %r, Origin %r", headers.get("host"), headers.get("origin"))
@@ -121,13 +128,18 @@ class Access:
         upload = headers.get("content-type", "").lower().startswith("multipart/form-data")
         limit = self._upload_limit if upload else JSON_LIMIT
         announced = headers.get("content-length", "")
-        taken = 0
+        taken, complete = 0, False
 
         async def limited() -> Message:
-            nonlocal taken
+            nonlocal taken, complete
             if announced.isdigit() and int(announced[:20]) > limit:
                 raise _too_large(limit)
-            message = await receive()
+            try:
+                async with asyncio.timeout(None if complete else BODY_PAUSE):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow(f"nothing came for {BODY_PAUSE:g} s", hint="send it again") from None
+            complete = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > limit:
                 raise _too_large(limit)
@@ -161,12 +173,15 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, message: str, hint: str) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, message: str, hint: str, *, close: bool = False
+) -> None:
     if scope["type"] == "http":
-        await problem(message, hint=hint, exit_code=4, status=status)(scope, receive, send)
+        headers = {"Connection": "close"} if close else None
+        await problem(message, hint=hint, exit_code=4, status=status, headers=headers)(scope, receive, send)
         return
     await receive()  # the handshake
-    if status in (403, 431):
+    if status in (400, 403, 431):
         await send({"type": "websocket.close"})  # before it is accepted: the client sees a plain 403
         return
     await send({"type": "websocket.accept"})  # a close code can only be said on an open connection

