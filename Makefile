@@ -17,7 +17,7 @@ setup: $(STAMP) ## make .venv and install everything that was tested together (a
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[workers,otel,dev]'
+	$(BIN)/pip install -q -c constraints.txt -e '.[workers,otel,c2pa,dev]'
 	touch $@
 
 check: $(STAMP) ## format, lint, types, import rules, starter weights against their cards

@@ -50,6 +50,10 @@ class Settings(BaseSettings):
         default=None, description="certificate chain (PEM) of the TCP listener, which then speaks https and wss only"
     )
     tls_key: Path | None = Field(default=None, description="the private key (PEM) of tls_cert")
+    c2pa_cert: Path | None = Field(
+        default=None, description="certificate chain (PEM) that signs what is generated; needs spinbot[c2pa]"
+    )
+    c2pa_key: Path | None = Field(default=None, description="the private key (PEM) of c2pa_cert")
     hosts: tuple[str, ...] = Field(
         default=(), description="names under which others reach it, besides this machine's and addresses"
     )
@@ -92,6 +96,8 @@ class Settings(BaseSettings):
     def _whole_certificate(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together")
+        if (self.c2pa_cert is None) != (self.c2pa_key is None):
+            raise ValueError("c2pa_cert and c2pa_key belong together")
         return self
 
     @classmethod
@@ -130,4 +136,4 @@ def load_settings() -> Settings:
 
 def _subject(message: str) -> str:
     """The setting that a check of the whole speaks of."""
-    return "tls_cert" if "tls_cert" in message else "redis_url"
+    return next((name for name in ("tls_cert", "c2pa_cert") if name in message), "redis_url")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +33,43 @@ def provenance(path: Path) -> dict[str, Any] | None:
         return None
     ours = isinstance(facts, dict) and str(facts.get("tool", "")).startswith("spinbot ")
     return facts if ours else None
+
+
+def credentials(path: Path) -> dict[str, Any] | None:
+    """Who signed the file, after C2PA; None when nobody did. Nothing is fetched from where a file says.
+
+    Returns:
+        `state` (valid, trusted: by an authority of C2PA's list, invalid: changed after it was signed, or unknown
+        when the library is not installed), `signer`, `issuer`, `generator`.
+    """
+    if not _mentions(path, b"c2pa.claim"):
+        return None
+    try:
+        import c2pa
+    except ImportError:
+        return {"state": "unknown"}
+    settings = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
+    try:
+        with c2pa.Reader(path, context=c2pa.Context(c2pa.Settings.from_dict(settings))) as reader:
+            said = json.loads(reader.json())
+    except c2pa.C2paError as error:
+        return {"state": "invalid", "error": str(error)[:300]}
+    manifest = said["manifests"][said["active_manifest"]]
+    signature, generator = manifest.get("signature_info", {}), manifest.get("claim_generator_info") or [{}]
+    return {
+        "state": str(said.get("validation_state", "unknown")).lower(),
+        "signer": signature.get("common_name"),
+        "issuer": signature.get("issuer"),
+        "generator": f"{generator[0].get('name', '?')} {generator[0].get('version', '')}".strip(),
+    }
+
+
+def _mentions(path: Path, words: bytes) -> bool:
+    with path.open("rb") as file:
+        if not file.seek(0, 2):
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            return whole.find(words) >= 0
 
 
 def _mp4(file: BinaryIO, start: int, end: int) -> bytes:

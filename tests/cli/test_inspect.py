@@ -15,7 +15,7 @@ from PIL import Image
 from spinbot.home import Home
 from spinbot.jobs import TalkSpec, new_job
 from spinbot_cli.provenance import provenance as read_back
-from spinbot_workers.generate import _write_png, _write_wav
+from spinbot_workers.generate import Label, _write_png, _write_wav
 from spinbot_workers.provenance import provenance
 from spinbot_workers.video.mp4 import write_mp4
 from spinbot_workers.voice.speak import Speech
@@ -40,9 +40,9 @@ def file(request: pytest.FixtureRequest, tmp_path: Path, comment: str) -> Path:
             tags = {"title": "a red robot", "comment": comment}
             write_mp4(path, [picture] * 5, samples, fps=25, sample_rate=22050, metadata=tags)
         case ".wav":
-            _write_wav(path, Speech(samples, 22050, []), comment)
+            _write_wav(path, Speech(samples, 22050, []), Label(comment, lambda path: None))
         case ".png":
-            _write_png(path, picture, comment)
+            _write_png(path, picture, Label(comment, lambda path: None))
     return path
 
 

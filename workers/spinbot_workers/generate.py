@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -16,6 +17,7 @@ from spinbot.errors import BadInput, JobFailed
 from spinbot.files import new_file
 from spinbot.jobs import Job, TalkSpec
 from spinbot.manifests import checked_weights, read_look, read_voice
+from spinbot_workers.credentials import Sign, signer
 from spinbot_workers.look.engine import LORA_FILE, Look
 from spinbot_workers.look.hub import on_this_machine
 from spinbot_workers.look.words import unknown_words
@@ -40,31 +42,38 @@ PREVIEW_EVERY = 12
 """Frames between preview pictures: writing a PNG costs as much as drawing four frames."""
 
 
+class Label(NamedTuple):
+    """What goes into each finished file: what it says of itself, and who signs that."""
+
+    comment: str
+    sign: Sign
+
+
 def talk(warm: Warm, job: Job, report: Reporter) -> dict[str, JsonValue]:
     spec = job.spec
     assert isinstance(spec, TalkSpec)
     folder = warm.home.job(job.id)
     warnings: list[str] = []
-    comment = provenance(warm.home, job, spec)
+    label = Label(provenance(warm.home, job, spec), signer(warm.settings))
     result: dict[str, JsonValue] = {"seed": spec.seed, "say": spec.say, "scene": spec.scene}
     match spec.output:
         case "audio":
             speech = _speech(warm, spec, report)
             file = folder / "speech.wav"
-            _write_wav(file, speech, comment)
+            _write_wav(file, speech, label)
             result["seconds"] = round(len(speech.samples) / speech.sample_rate, 3)
         case "image":
             look = _look(warm, spec, report, warnings)
             file = folder / "portrait.png"
-            _write_png(file, _portrait(look, spec, folder, report), comment)
+            _write_png(file, _portrait(look, spec, folder, report), label)
         case "video":
             speech = _speech(warm, spec, report)
             look = _look(warm, spec, report, warnings)
             face = _face(look, spec, folder, report)
             file = folder / "video.mp4"
-            _video(file, face, speech, spec, folder, comment, report)
-            _write_png(folder / "portrait.png", face.portrait, comment)
-            _write_wav(folder / "speech.wav", speech, comment)
+            _video(file, face, speech, spec, folder, label, report)
+            _write_png(folder / "portrait.png", face.portrait, label)
+            _write_wav(folder / "speech.wav", speech, label)
             result["seconds"] = round(len(speech.samples) / speech.sample_rate, 3)
     return {**result, "file": file.name, "path": str(file), "warnings": list[JsonValue](warnings)}
 
@@ -151,7 +160,7 @@ def _face(look: Look, spec: TalkSpec, folder: Path, report: Reporter) -> Face:
 
 
 def _video(
-    path: Path, face: Face, speech: Speech, spec: TalkSpec, folder: Path, comment: str, report: Reporter
+    path: Path, face: Face, speech: Speech, spec: TalkSpec, folder: Path, label: Label, report: Reporter
 ) -> None:
     mouths = mouth_per_frame(speech, fps=spec.fps)
 
@@ -169,8 +178,9 @@ def _video(
             speech.samples,
             fps=spec.fps,
             sample_rate=speech.sample_rate,
-            metadata={"title": title, "comment": comment},
+            metadata={"title": title, "comment": label.comment},
         )
+        label.sign(temporary)
 
 
 def _preview(folder: Path, picture: Image.Image | None) -> Path | None:
@@ -181,18 +191,19 @@ def _preview(folder: Path, picture: Image.Image | None) -> Path | None:
     return path
 
 
-def _write_png(path: Path, picture: Image.Image, comment: str = "") -> None:
+def _write_png(path: Path, picture: Image.Image, label: Label | None = None) -> None:
     info = PngInfo()
-    if comment:
-        info.add_text("Comment", comment)
+    if label:
+        info.add_text("Comment", label.comment)
     with new_file(path) as temporary:
         picture.save(temporary, compress_level=1, pnginfo=info)
+        if label:
+            label.sign(temporary)
 
 
-def _write_wav(path: Path, speech: Speech, comment: str) -> None:
-    with (
-        new_file(path) as temporary,
-        soundfile.SoundFile(temporary, "w", speech.sample_rate, 1, subtype="PCM_16") as file,
-    ):
-        file.comment = comment
-        file.write(speech.samples)
+def _write_wav(path: Path, speech: Speech, label: Label) -> None:
+    with new_file(path) as temporary:
+        with soundfile.SoundFile(temporary, "w", speech.sample_rate, 1, subtype="PCM_16") as file:
+            file.comment = label.comment
+            file.write(speech.samples)
+        label.sign(temporary)
