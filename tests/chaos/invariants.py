@@ -15,6 +15,7 @@ from spinbot.manifests import read_look, read_voice
 from spinbot.store import JobStore
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
+REASONS = ("attempt 2 of 2", "No space left", "No such file or directory: ", "Read-only", "are allowed")
 OVER = {"completed", "failed", "cancelled"}
 
 
@@ -30,9 +31,15 @@ def check_job(store: JobStore, job_id: str) -> list[str]:
         running = running + 1 if event.state == "active" else 0
         if running > 1:
             wrong.append(f"{job_id}: began twice without having been queued again")
-    attempts = [event.attempt for event in states if event.state == "active"]
+    attempts = [event.attempt for event in events if event.type == "state" and event.state == "active"]
     if attempts != sorted(attempts):
         wrong.append(f"{job_id}: attempts out of order {attempts}")
+    spoken = [event.attempt for event in events if event.type == "progress"]
+    if spoken != sorted(spoken):
+        wrong.append(f"{job_id}: an attempt that was over still spoke: {spoken}")
+    error = str(getattr(job.status, "error", ""))
+    if job.state == "failed" and not any(reason in error for reason in REASONS):
+        wrong.append(f"{job_id}: failed with {error!r}, which no fault of these explains")
     if job.state == "completed":
         wrong += _check_result(job_id, getattr(job.status, "result", {}))
     return wrong
@@ -67,6 +74,16 @@ def check_watcher(store: JobStore, job_id: str, seen: Sequence[dict[str, Any]]) 
     if any(later <= earlier for earlier, later in zip(keys, keys[1:], strict=False)):
         wrong.append(f"{job_id}: a watcher saw events twice or out of order")
     return wrong
+
+
+def digest(path: Path) -> str:
+    """Of a file, or of all the files in a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return sha256(b"".join(file.read_bytes() for file in files if file.is_file())).hexdigest()
+
+
+def last_loss(events: Sequence[Event]) -> float:
+    return next(event.metrics["loss"] for event in reversed(events) if event.metrics and "loss" in event.metrics)
 
 
 def steps_lost(events: Sequence[Event]) -> list[int]:

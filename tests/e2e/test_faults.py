@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -18,11 +16,11 @@ from typing import Any
 
 import psutil
 import pytest
-from chaos.invariants import check_job, check_watcher, steps_lost
+from chaos.disk import fill, small_disk
+from chaos.invariants import check_job, check_watcher, last_loss, steps_lost
 from chaos.machine import Machine, Refused, Watcher, until
 from PIL import Image, ImageChops
 
-from spinbot.events import Event
 from spinbot.home import Home
 from spinbot.store import JobStore, connect
 
@@ -46,18 +44,15 @@ def machine() -> Iterator[Machine]:
 @pytest.fixture
 def small(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A daemon on a disk of 1.5 GB that can be filled, and that does not ask for room at the door."""
-    folder = Path(tempfile.mkdtemp(prefix="spinbot-small-"))
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500m", "tmpfs", str(folder)], check=False).returncode:
-        folder.rmdir()
-        pytest.skip("a small disk needs the right to mount one")
-    machine = Machine(Home(folder), {"SPINBOT_MIN_FREE_MB": "0"})
-    try:
-        machine.start()
-        yield machine
-    finally:
-        machine.stop()
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-        folder.rmdir()
+    with tempfile.TemporaryDirectory(prefix="spinbot-small-") as folder, small_disk(Path(folder)) as is_small:
+        if not is_small:
+            pytest.skip("a small disk needs the right to mount one")
+        machine = Machine(Home(Path(folder)), {"SPINBOT_MIN_FREE_MB": "0"})
+        try:
+            machine.start()
+            yield machine
+        finally:
+            machine.stop()
 
 
 def store_of(machine: Machine) -> JobStore:
@@ -89,10 +84,6 @@ def kill_worker(machine: Machine, lane: str) -> int:
     return int(pid)
 
 
-def loss_at_the_end(events: list[Event]) -> float:
-    return next(event.metrics["loss"] for event in reversed(events) if event.metrics and "loss" in event.metrics)
-
-
 MOMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "before the first step": lambda event: event["type"] == "state" and event["state"] == "active",
     "while denoising": lambda event: event.get("stage") == "portrait" and event.get("step", 0) >= 3,
@@ -109,6 +100,16 @@ def test_a_worker_killed_in_the_middle_makes_the_same_picture_in_its_second_atte
     whole = ended(machine, watched(machine, "/api/generate", PICTURE, f"whole {moment}"))
     one, other = (Image.open(Path(str(each.status.result["path"]))) for each in (job, whole))
     assert ImageChops.difference(one, other).getbbox() is None
+
+
+def test_a_worker_killed_while_its_jobs_are_queued_costs_them_no_attempt(machine):
+    machine.ask("POST", "/api/queues/generate/pause", {})
+    watchers = [watched(machine, "/api/generate", PICTURE, f"queued {turn}") for turn in range(2)]
+    dead = kill_worker(machine, "generate")
+    machine.ask("POST", "/api/queues/generate/resume", {})
+    jobs = [ended(machine, watcher) for watcher in watchers]
+    assert [(job.state, job.attempt) for job in jobs] == [("completed", 1)] * 2
+    assert machine.process("generate").pid != dead
 
 
 def test_a_worker_killed_while_it_writes_the_video_leaves_no_half_of_one(machine):
@@ -152,7 +153,7 @@ def test_a_training_that_was_killed_ends_with_the_loss_of_one_that_was_not(machi
     assert max(lost) <= TRAINING["checkpointEvery"] + 1
     whole = ended(machine, watched(machine, "/api/train", {**TRAINING, "name": "whole"}, "whole"))
     assert whole.state == "completed"
-    assert loss_at_the_end(events) == pytest.approx(loss_at_the_end(store.events(whole.id)), rel=0.02)
+    assert last_loss(events) == pytest.approx(last_loss(store.events(whole.id)), rel=0.02)
 
 
 @pytest.mark.parametrize("fault", ["stopped for a minute", "killed"])
@@ -262,16 +263,6 @@ def test_a_worker_over_its_memory_fails_its_job_with_the_figures_and_the_next_ha
             until(lambda: (now := machine.process("generate")) and now.pid != before, "another worker runs")
         finally:
             machine.stop()
-
-
-def fill(folder: Path, leave: int) -> Path:
-    """A file that takes what is free but `leave` bytes."""
-    ballast = folder / "ballast"
-    with ballast.open("wb") as file:
-        while (size := shutil.disk_usage(folder).free) > leave:  # others write at the same time
-            with contextlib.suppress(OSError):
-                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), max(4096, (size - leave) // 4096 * 4096))
-    return ballast
 
 
 def test_a_disk_that_fills_up_in_training_fails_the_job_with_the_reason_and_a_retry_goes_on(small):

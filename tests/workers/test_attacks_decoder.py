@@ -108,14 +108,47 @@ def test_a_playlist_does_not_make_the_reader_open_a_recording_beside_it(tmp_path
     assert code == 2, out
 
 
-def test_of_a_polyglot_only_the_sound_is_taken(tmp_path: Path) -> None:
-    """A zip behind a wav: what is kept of it in a voice is what was decoded, not what was appended."""
-    from spinbot_workers.voice.audio import read
-
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
+def archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
         file.writestr("evil.sh", "rm -rf /")
-    plain, both = tmp_path / "plain.wav", tmp_path / "both.wav"
-    plain.write_bytes(SAMPLE.read_bytes())
-    both.write_bytes(SAMPLE.read_bytes() + archive.getvalue())
-    assert np.array_equal(read(plain), read(both))
+    return buffer.getvalue()
+
+
+def with_words(data: bytes, words: bytes) -> bytes:
+    """A wav with a chunk of `words` in front of its sound."""
+    words += b" " * (len(words) % 2)
+    return data[:12] + b"note" + struct.pack("<I", len(words)) + words + data[12:]
+
+
+def picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 300), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+POLYGLOTS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "a zip archive": ("a.wav", lambda: SAMPLE.read_bytes() + archive()),
+    "a zip archive as well": ("a.png", lambda: picture() + archive()),
+    "a PDF": ("a.wav", lambda: with_words(SAMPLE.read_bytes(), b"%PDF-1.7 1 0 obj")),
+    "a web page": ("a.wav", lambda: with_words(SAMPLE.read_bytes(), b"<ScRiPt>alert(1)</script>")),
+    "a PHP program": ("a.wav", lambda: with_words(SAMPLE.read_bytes(), b"<?php system('id');")),
+}
+
+
+@pytest.mark.parametrize("also", POLYGLOTS)
+def test_a_polyglot_is_refused(tmp_path: Path, also: str) -> None:
+    name, made = POLYGLOTS[also]
+    path = tmp_path / name
+    path.write_bytes(made())
+    code, out, err = _run([sys.executable, "-m", "spinbot_workers.probe", str(path)])
+    assert code == 2, (code, out, err[-500:])
+    assert also.removesuffix(" as well") in json.loads(out)["error"]
+
+
+@pytest.mark.parametrize("tail", [b"PK\x05\x06" + bytes(18), b"PK\x03\x04", b"LIST\x04\x00\x00\x00INFO"])
+def test_a_recording_that_happens_to_hold_such_bytes_is_taken(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(SAMPLE.read_bytes() + tail)
+    code, out, err = _run([sys.executable, "-m", "spinbot_workers.probe", str(path)])
+    assert code == 0, (out, err)

@@ -19,6 +19,7 @@ from typing import Any
 from spinbot.errors import BadInput
 from spinbot_workers.pictures import SUFFIXES as PICTURES
 from spinbot_workers.pictures import inspect_picture
+from spinbot_workers.polyglots import refuse_polyglot
 from spinbot_workers.voice.audio import LONGEST_MINUTES, check_total, inspect
 
 SOUNDS = frozenset(
@@ -40,6 +41,8 @@ def probe(paths: list[Path], *, max_minutes: float = LONGEST_MINUTES) -> dict[st
         raise BadInput(
             f"{names} holds no sound and no pictures", hint="pass recordings (wav, flac, mp3, m4a, ogg) or pictures"
         )
+    for path in (*sounds, *pictures):
+        _refuse(path)
     recordings = [inspect(path, max_minutes=max_minutes) for path in sounds]
     if recordings:
         check_total(recordings, max_minutes=max_minutes)
@@ -57,6 +60,13 @@ def probe(paths: list[Path], *, max_minutes: float = LONGEST_MINUTES) -> dict[st
         "pictures": [{"path": str(path), "width": width, "height": height} for path, width, height in sizes],
         "ignored": [str(path) for path in ignored],
     }
+
+
+def _refuse(path: Path) -> None:
+    try:
+        refuse_polyglot(path)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}") from error
 
 
 def sort(paths: list[Path]) -> tuple[list[Path], list[Path], list[Path]]:
