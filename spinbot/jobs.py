@@ -17,6 +17,8 @@ OVER: frozenset[State] = frozenset({"completed", "failed", "cancelled"})
 KINDS: tuple[Kind, ...] = ("train", "generate")
 MAX_ATTEMPTS = 2
 """A job whose worker died twice is failed: a third try would be a loop."""
+MAX_INTERRUPTIONS = 4
+"""Attempts more for those that ended with the whole daemon. Not without end: it may be the job that takes it down."""
 
 
 class Model(BaseModel):
@@ -133,6 +135,7 @@ class Job(Model):
 
     `after` is the job that has to complete before this one is queued for a worker; `first` puts it before others;
     `timeout` is how many seconds an attempt may run; `webhook` is the URL that is told of its end;
+    `interruptions` counts the attempts that ended because the daemon did;
     `trace` is the traceparent of the request, which came at `asked`.
     """
 
@@ -140,6 +143,7 @@ class Job(Model):
     spec: Spec
     created: float = Field(default_factory=time.time)
     attempt: int = Field(default=1, ge=1)
+    interruptions: int = Field(default=0, ge=0)
     retry_of: str | None = None
     after: str | None = None
     first: bool = False

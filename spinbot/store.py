@@ -11,7 +11,19 @@ from redis import Redis
 from spinbot import scripts
 from spinbot.errors import JobAlreadyOver, JobNotFound, NotAllowed, StaleAttempt
 from spinbot.events import Event, event_key, state_event
-from spinbot.jobs import MAX_ATTEMPTS, OVER, Active, Cancelled, Failed, Job, Kind, Queued, State, Status
+from spinbot.jobs import (
+    MAX_ATTEMPTS,
+    MAX_INTERRUPTIONS,
+    OVER,
+    Active,
+    Cancelled,
+    Failed,
+    Job,
+    Kind,
+    Queued,
+    State,
+    Status,
+)
 from spinbot.tally import EXEMPLAR, increments
 
 ALL_EVENTS = "spinbot:events"
@@ -183,15 +195,22 @@ class JobStore:
         """active -> completed, failed or cancelled. Raises StaleAttempt or JobAlreadyOver."""
         return self._change(self.get(job_id).model_copy(update={"status": status}), "active", attempt)
 
-    def lost(self, job_id: str, attempt: int, why: str) -> Job:
-        """The worker of this attempt is gone: queue the job again, or fail it when that was the last try."""
+    def lost(self, job_id: str, attempt: int, why: str, *, with_daemon: bool = False) -> Job:
+        """The worker of this attempt is gone: queue the job again, or fail it when that was the last try.
+
+        Args:
+            with_daemon: it ended together with all the others (a power cut, a daemon killed): that is hardly the job's
+                doing, and is forgiven more often.
+        """
         job = self.get(job_id)
-        if job.attempt >= MAX_ATTEMPTS:
-            error = f"{why}, on attempt {job.attempt} of {MAX_ATTEMPTS}"
+        interruptions = job.interruptions + with_daemon
+        of = MAX_ATTEMPTS + min(interruptions, MAX_INTERRUPTIONS)
+        if job.attempt >= of:
+            error = f"{why}, on attempt {job.attempt} of {of}"
             hint = "spinbot logs shows its last lines; spinbot retry starts it again"
             return self.finish(job_id, attempt, Failed(error=error, hint=hint))
-        again = job.model_copy(update={"status": Queued(reason=why), "attempt": job.attempt + 1})
-        return self._change(again, "active", attempt)
+        update = {"status": Queued(reason=why), "attempt": job.attempt + 1, "interruptions": interruptions}
+        return self._change(job.model_copy(update=update), "active", attempt)
 
     def requeue(self, job_id: str, attempt: int, why: str) -> Job:
         """active -> queued without counting against the job: its worker was asked to leave."""

@@ -54,7 +54,7 @@ class Recovery:
         def dead(worker: str) -> bool:
             return ours_alone or _is_dead_here(known.get(worker, {}))
 
-        self._lose(dead, "the daemon ended while the job ran")
+        self._lose(dead, "the daemon ended while the job ran", with_daemon=True)
         self.reconcile()
 
     def sweep(self, alive: Container[str]) -> None:
@@ -128,13 +128,16 @@ class Recovery:
             if isinstance(job.status, Active) and job.status.worker in workers:
                 self._quietly(job, lambda job=job: self._store.requeue(job.id, job.attempt, why))  # type: ignore[misc]
 
-    def _lose(self, dead: Callable[[str], bool], why: str) -> list[Job]:
+    def _lose(self, dead: Callable[[str], bool], why: str, *, with_daemon: bool = False) -> list[Job]:
         lost: list[Job] = []
         for job in self._active():
             if not isinstance(job.status, Active) or not dead(job.status.worker):
                 continue
             worker = job.status.worker
-            moved = self._quietly(job, lambda job=job: self._store.lost(job.id, job.attempt, why))  # type: ignore[misc]
+            moved = self._quietly(
+                job,
+                lambda job=job: self._store.lost(job.id, job.attempt, why, with_daemon=with_daemon),  # type: ignore[misc]
+            )
             self._store.forget_worker(worker)
             if moved is None:
                 continue

@@ -13,6 +13,8 @@ from pathlib import Path
 from disk import full, small_disk
 from invariants import check_job, check_watcher, digest, last_loss, steps_lost
 from machine import Machine, Watcher, until
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from spinbot.home import Home
 from spinbot.settings import Settings
@@ -44,7 +46,7 @@ def run(folder: Path, chance: random.Random, faults: int, is_small: bool) -> lis
     try:
         unbroken = _submit(machine, chance, 0)
         unbroken.join(300)
-        store = JobStore(connect(Settings(home=folder).broker_url()))
+        store = JobStore(connect(Settings(home=folder).broker_url(), retry=Retry(ConstantBackoff(0.2), 100)))
         made: dict[Path, str] = {}
         for number in range(1, faults + 1):
             watchers.append(_submit(machine, chance, number))

@@ -15,7 +15,7 @@ from spinbot.manifests import read_look, read_voice
 from spinbot.store import JobStore
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
-REASONS = ("attempt 2 of 2", "No space left", "No such file or directory: ", "Read-only", "are allowed")
+REASONS = ("on attempt ", "No space left", "No such file or directory: ", "Read-only", "are allowed")
 OVER = {"completed", "failed", "cancelled"}
 
 

@@ -75,6 +75,28 @@ def test_twice_dead_is_failed_with_the_reason(store: JobStore) -> None:
     assert ended.error == "worker w2 was killed by signal 9, on attempt 2 of 2"
 
 
+def test_the_end_of_the_whole_daemon_is_no_death_of_the_jobs_worker(store: JobStore) -> None:
+    job = store.add(talk())
+    for attempt in range(1, 4):
+        store.begin(job.id, attempt, "w")
+        assert store.lost(job.id, attempt, "the daemon ended", with_daemon=True).state == "queued"
+    store.begin(job.id, 4, "w")
+    assert store.lost(job.id, 4, "the worker died").state == "queued"
+    store.begin(job.id, 5, "w")
+    ended = store.lost(job.id, 5, "the worker died").status
+    assert isinstance(ended, Failed)
+    assert ended.error == "the worker died, on attempt 5 of 5"
+
+
+def test_a_job_that_takes_the_daemon_down_every_time_does_not_go_on_for_ever(store: JobStore) -> None:
+    job = store.add(talk())
+    for attempt in range(1, 6):
+        store.begin(job.id, attempt, "w")
+        assert store.lost(job.id, attempt, "the daemon ended", with_daemon=True).state == "queued"
+    store.begin(job.id, 6, "w")
+    assert store.lost(job.id, 6, "the daemon ended", with_daemon=True).state == "failed"
+
+
 def test_a_queued_job_is_cancelled_at_once_and_an_active_one_is_asked(store: JobStore) -> None:
     queued, active = store.add(talk()), store.add(talk())
     store.begin(active.id, 1, "w")
