@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -97,7 +98,7 @@ def soak(home: Home, environment: dict[str, str], chance: random.Random) -> list
     watchers.start()
     watchers.ready.wait(60)
     began = time.monotonic()
-    shells = [_shell(Path(environment["SPINBOT_HOME"]) / f"lines{number}.txt", environment) for number in range(SHELLS)]
+    shells = [_shell(Path(environment["SPINBOT_HOME"]), number, environment) for number in range(SHELLS)]
     submitted_in, asked = _until_over(store, shells, environment, chance, growth, daemon)
     took = time.monotonic() - began
     watchers.stop()
@@ -121,15 +122,35 @@ def soak(home: Home, environment: dict[str, str], chance: random.Random) -> list
     table.add("gaps told to watchers", str(watchers.gaps))
     table.add("places a job began before or after its turn, at most", str(moved))
     print(table, growth, sep="\n", flush=True)
-    if moved > SHELLS:
-        wrong.append(f"the queue's order: a job began {moved} places from its turn")
+    for number in range(SHELLS):
+        wrong += _out_of_turn(store, _ids(Path(environment["SPINBOT_HOME"]), number))
     return wrong
 
 
-def _shell(lines: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _ids(home: Path, number: int) -> Path:
+    return home / f"ids{number}.txt"
+
+
+def _out_of_turn(store: JobStore, ids: Path) -> list[str]:
+    """Jobs that began before one that was answered before they were sent: those of one shell, in its order."""
+    begun = [
+        event_key(event.id)
+        for job_id in ids.read_text().split()
+        for event in store.events(job_id)
+        if event.type == "state" and event.state == "active"
+    ]
+    if not begun:
+        return [f"{ids.stem} is empty: its shell submitted nothing"]
+    early = sum(later < earlier for earlier, later in itertools.pairwise(begun))
+    return [f"the queue's order: {early} jobs of {ids.stem} began before an earlier one"] if early else []
+
+
+def _shell(home: Path, number: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    lines = home / f"lines{number}.txt"
     lines.write_text("hi\n" * (JOBS // SHELLS))
     words = [SPINBOT, "generate", "--prompts-file", str(lines), "--audio", "--detach"]
-    return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
+    with _ids(home, number).open("wb") as ids:
+        return subprocess.Popen(words, env=environment, stdout=ids)
 
 
 def _until_over(

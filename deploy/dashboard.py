@@ -37,6 +37,7 @@ PANELS: list[tuple[str, str, str, list[Query]]] = [
     ("Memory of workers and devices", "timeseries", "bytes", [
         ("spinbot_worker_resident_bytes", "{{queue}} resident"),
         ("spinbot_device_used_bytes", "{{queue}} GPU")]),
+    ("GPU in use", "timeseries", "percentunit", [("spinbot_device_utilization_ratio", "{{queue}}")]),
     ("Silence of running jobs, free disk", "stat", "short", [
         ("spinbot_last_progress_seconds", "{{queue}} silent, s"),
         ("spinbot_disk_free_bytes / 1e9", "GB free")]),

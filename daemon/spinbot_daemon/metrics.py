@@ -94,6 +94,12 @@ def _of_workers(page: Page, workers: Mapping[str, Mapping[str, str]]) -> None:
             if any(facts.get("lane") == kind and key in facts for facts in workers.values())
         }
         page.family(name, "gauge", text, found)
+    busy: dict[Labels, float] = {}
+    for facts in workers.values():
+        if "deviceBusyPercent" in facts:
+            labels: Labels = (("queue", facts.get("lane", "")),)
+            busy[labels] = max(busy.get(labels, 0.0), float(facts["deviceBusyPercent"]) / 100)
+    page.family("spinbot_device_utilization_ratio", "gauge", "Part of the time in which the GPU computed.", busy)
 
 
 def _of_waiting(page: Page, store: JobStore) -> None:

@@ -113,10 +113,12 @@ def test_what_waits_and_what_is_silent_is_told_in_seconds(gateway: Any, store: J
 
 
 def test_the_documented_metrics_are_those_that_are_there(gateway: Any, store: JobStore) -> None:
-    store.beat("generate-a", {"lane": "generate", "rssMb": "10", "deviceUsedMb": "1", "deviceTotalMb": "2"})
+    device = {"deviceUsedMb": "1", "deviceTotalMb": "2", "deviceBusyPercent": "40"}
+    store.beat("generate-a", {"lane": "generate", "rssMb": "10", **device})
     text = gateway.http.get("/metrics").text
     exposed = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
     ours = {name: kind for name, kind in exposed.items() if not name.startswith("process_")}
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, flags=re.MULTILINE))
     assert documented == ours
+    assert values(text)['spinbot_device_utilization_ratio{queue="generate"}'] == 0.4

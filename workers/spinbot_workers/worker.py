@@ -25,6 +25,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
 from spinbot.errors import NotAllowed
+from spinbot_workers.device import device_load
 from spinbot_workers.run import LEAVING, fail_now
 from spinbot_workers.warm import Warm
 
@@ -100,7 +101,7 @@ class LaneWorker(SimpleWorker):
             "rssMb": str(rss >> 20),
             "beat": f"{time.time():.1f}",
         }
-        warm.store.beat(warm.name, facts | device_memory(warm.device))
+        warm.store.beat(warm.name, facts | device_load(warm.device))
         if warm.reporter is not None and (steps := warm.reporter.take_steps()):
             warm.store.count_up({f"steps:{warm.lane}": steps})
         job, execution = self._at, self.execution
@@ -169,13 +170,3 @@ class LaneWorker(SimpleWorker):
     def teardown(self) -> None:
         self._over.set()
         super().teardown()
-
-
-def device_memory(device: str) -> dict[str, str]:
-    """MB in use and in all on a CUDA device; nothing of others."""
-    if not device.startswith("cuda"):
-        return {}
-    import torch
-
-    free, total = torch.cuda.mem_get_info(device)
-    return {"deviceUsedMb": str((total - free) >> 20), "deviceTotalMb": str(total >> 20)}
