@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from spinbot import logs
-from spinbot.events import Event
+from spinbot.events import Event, event_key
 from spinbot.jobs import Completed, Failed
 from spinbot.store import JobStore
 
@@ -88,7 +89,15 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[queue.Queue[Any]]:
     server.server_close()
 
 
+def next_millisecond(store: JobStore) -> None:
+    """Spans begin at the milliseconds of events: two in the same one have no order."""
+    last = event_key(store.newest_id())[0]
+    while time.time() * 1000 < last + 1:
+        pass
+
+
 def step(store: JobStore, job_id: str, stage: str) -> None:
+    next_millisecond(store)
     facts = {"type": "progress", "state": "active", "progress": 1, "message": stage, "stage": stage}
     store.emit(Event.model_validate({"job_id": job_id, **facts, "step": 1, "total": 1}))
 
@@ -97,9 +106,11 @@ def test_a_collector_gets_the_spans_of_a_job_in_one_trace(
     collector: queue.Queue[Any], gateway: Any, store: JobStore
 ) -> None:
     job_id = submit(gateway)
+    next_millisecond(store)
     store.begin(job_id, 1, "w")
     for stage in ("voice", "speech", "look", "portrait", "frames"):
         step(store, job_id, stage)
+    next_millisecond(store)
     store.finish(job_id, 1, Completed(result={}))
     spans = [collector.get(timeout=20) for _ in range(8)]
     assert {span.trace_id.hex() for span in spans} == {PARENT[3:35]}
